@@ -1,0 +1,72 @@
+"""Numbers with units, read and written the way people write them.
+
+A `Num` is one float64 or a broadcastable array of them; every cost and quality function takes
+either. Counts are dimensionless ("7B" = 7e9); bytes always carry a unit (GiB = 2^30, GB = 10^9).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray: TypeAlias = NDArray[np.float64]
+Num: TypeAlias = float | FloatArray
+
+KIB, MIB, GIB, TIB = 2.0**10, 2.0**20, 2.0**30, 2.0**40
+KB, MB, GB, TB = 1e3, 1e6, 1e9, 1e12
+
+_COUNT_SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
+_BYTE_UNITS = {
+    "B": 1.0, "KB": KB, "MB": MB, "GB": GB, "TB": TB, "KiB": KIB, "MiB": MIB, "GiB": GIB, "TiB": TIB,
+}  # fmt: skip
+_NUMBER = r"([0-9][0-9_]*(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?)"
+_COUNT = re.compile(rf"{_NUMBER}\s*([kKmMbBgGtT]?)")
+_BYTES = re.compile(rf"{_NUMBER}\s*([A-Za-z]+)")
+
+
+def parse_count(text: str | float) -> float:
+    """A count such as `7B`, `300e9`, `1e22` or `20k`, as a float; ValueError says what would do."""
+    if isinstance(text, bool):
+        raise ValueError("a count such as 7B, 300e9 or 20k")
+    if isinstance(text, int | float):
+        value = float(text)
+    else:
+        match = _COUNT.fullmatch(text.strip())
+        if match is None:
+            if _BYTES.fullmatch(text.strip()):
+                raise ValueError("a count without a byte unit, such as 7B, 300e9 or 20k")
+            raise ValueError("a count such as 7B, 300e9 or 20k")
+        value = float(match[1]) * _COUNT_SUFFIXES[match[2].lower()]
+    if not np.isfinite(value):
+        raise ValueError("a finite count")
+    return value
+
+
+def parse_bytes(text: str | float) -> float:
+    """Bytes such as `80GiB` or `24 GB`; a bare number is refused, since 80 what? ValueError says so."""
+    if isinstance(text, bool) or not isinstance(text, str):
+        raise ValueError("bytes with a unit, such as 80GiB (2^30) or 80GB (10^9)")
+    match = _BYTES.fullmatch(text.strip())
+    if match is None or match[2] not in _BYTE_UNITS:
+        raise ValueError("bytes with a unit, such as 80GiB (2^30) or 80GB (10^9)")
+    return float(match[1]) * _BYTE_UNITS[match[2]]
+
+
+def format_count(value: float, digits: int = 3) -> str:
+    """`6738415616` → `6.74B`; exact below 1,000."""
+    for suffix, scale in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        # Half a unit in the last digit short of the scale already rounds up to it.
+        if abs(value) >= scale * (1 - 0.5 * 10.0**-digits):
+            return f"{value / scale:.{digits}g}{suffix}"
+    return f"{value:.{digits}g}"
+
+
+def format_bytes(value: float, digits: int = 3) -> str:
+    """`85899345920` → `80 GiB`; binary units throughout."""
+    for suffix, scale in (("TiB", TIB), ("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
+        if abs(value) >= scale * (1 - 0.5 * 10.0**-digits):
+            return f"{value / scale:.{digits}g} {suffix}"
+    return f"{value:.0f} B"
