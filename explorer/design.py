@@ -177,7 +177,7 @@ class Plan:
     context_parallel: Num = 1
     data_parallel: Num = 1
     zero_stage: Num = 0
-    """0 replicated; 1 optimizer states, 2 also gradients, 3 also parameters sharded over data x context ranks."""
+    """0 replicated; 1 shards optimizer states, 2 also gradients, 3 also parameters (over data × context)."""
 
     @property
     def n_gpus(self) -> Num:
