@@ -8,12 +8,13 @@ a mixed table is evaluated one category at a time.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, TypeAlias, get_args
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from explorer.errors import ExplorerError, UnknownName
 from explorer.units import Num
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Ffn: TypeAlias = Literal["gelu", "relu", "swiglu", "geglu"]
 Norm: TypeAlias = Literal["layernorm", "rmsnorm", "layernorm-nobias", "layernorm-noweight"]
@@ -145,7 +146,7 @@ class Design:
 
     def expand(self) -> Design:
         """A copy whose arrays have one more trailing axis, for plans to broadcast along."""
-        changes: dict[str, Any] = {k: v[..., np.newaxis] for k, v in arrays(self).items()}
+        changes: dict[str, Any] = {k: v[..., None] for k, v in arrays(self).items()}
         return replace(self, **changes)
 
 
@@ -192,7 +193,7 @@ class Plan:
 def arrays(record: Design | Plan) -> dict[str, np.ndarray[Any, Any]]:
     """The fields of a design or plan that hold arrays, by name."""
     values = {f.name: getattr(record, f.name) for f in fields(record)}
-    return {k: v for k, v in values.items() if isinstance(v, np.ndarray) and v.ndim}
+    return {k: v for k, v in values.items() if getattr(v, "ndim", 0)}
 
 
 def choices(kind: Any) -> tuple[str, ...]:
@@ -209,6 +210,8 @@ def _check_names(cls: type, given: dict[str, Any]) -> None:
 
 def _whole(value: Num) -> Num:
     """`value` as an integer if it is one; a design with 8.25 heads cannot be built."""
+    import numpy as np
+
     rounded = np.rint(value)
     if np.any(rounded != value):
         raise ExplorerError(f"n_heads = d_model / d_head must be whole, got {np.unique(value)[:3]}")
@@ -216,5 +219,7 @@ def _whole(value: Num) -> Num:
 
 
 def _round_up(value: Num, multiple: int) -> Num:
+    import numpy as np
+
     rounded = np.ceil(value / multiple) * multiple
     return rounded if isinstance(value, np.ndarray) else int(rounded)

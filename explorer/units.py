@@ -6,14 +6,17 @@ either. Counts are dimensionless ("7B" = 7e9); bytes always carry a unit (GiB = 
 
 from __future__ import annotations
 
+import math
 import re
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-FloatArray: TypeAlias = NDArray[np.float64]
-Num: TypeAlias = float | FloatArray
+# Quoted: numpy costs more to import than everything else a malformed budget needs.
+FloatArray: TypeAlias = "NDArray[np.float64]"
+Num: TypeAlias = "float | NDArray[np.float64]"
 
 KIB, MIB, GIB, TIB = 2.0**10, 2.0**20, 2.0**30, 2.0**40
 KB, MB, GB, TB = 1e3, 1e6, 1e9, 1e12
@@ -40,7 +43,7 @@ def parse_count(text: str | float) -> float:
                 raise ValueError("a count without a byte unit, such as 7B, 300e9 or 20k")
             raise ValueError("a count such as 7B, 300e9 or 20k")
         value = float(match[1]) * _COUNT_SUFFIXES[match[2].lower()]
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         raise ValueError("a finite count")
     return value
 
