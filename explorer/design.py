@@ -66,6 +66,8 @@ class Design:
     position: Position = "rope"
     position_offset: Num = 0
     """Extra rows of a learned position table (OPT: 2)."""
+    d_embedding: Num = 0
+    """Width of the embedding where it is projected to d_model and back (OPT-350M); 0 is d_model."""
     qkv_bias: bool = False
     output_bias: bool = False
     """Bias on the attention's output projection."""
@@ -74,6 +76,10 @@ class Design:
     """Bias on the output head (GPT-J, Phi)."""
     qk_norm: QkNorm = "none"
     """`head`: one norm of d_head each for Q and K (Qwen 3, Gemma 3); `full`: over all heads (OLMo 2)."""
+    qk_norm_bias: bool = False
+    """The QK-norm has a bias beside its weight (Phi)."""
+    attention_sinks: bool = False
+    """One learned logit per head beside the keys (gpt-oss)."""
 
     n_experts: Num = 0
     """Routed experts per layer; 0 is a dense model."""
@@ -86,6 +92,8 @@ class Design:
     n_dense_layers: Num = 0
     """Leading layers of a mixture model whose feed-forward part is dense, of width d_ff."""
     router_bias: bool = False
+    shared_expert_gate: bool = False
+    """A learned scalar gate on the shared experts (Qwen 1.5 and 2 MoE)."""
 
     kv_lora_rank: Num = 0
     """Rank of the compressed keys and values (multi-head latent attention); 0 is ordinary attention."""
@@ -139,6 +147,14 @@ class Design:
     def gated(self) -> bool:
         """Three feed-forward matrices instead of two."""
         return self.ffn in ("swiglu", "geglu")
+
+    @property
+    def n_global_layers(self) -> Num:
+        """Layers that attend to everything: all without a window, else ⌊n_layers / global_every⌋."""
+        every = np.maximum(self.global_every, 1)
+        among = np.floor_divide(self.n_layers, every) * (np.asarray(self.global_every) > 0)
+        layers = np.where(np.asarray(self.window) > 0, among, self.n_layers)
+        return layers if layers.ndim else int(layers)
 
     def with_(self, **changes: Any) -> Design:
         """A copy with some fields changed, by their exact names."""
