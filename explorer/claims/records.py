@@ -163,6 +163,8 @@ class CurvePoint(Record):
     n_params: float
     n_tokens: float
     loss: Estimate
+    gain: Estimate
+    """loss(A) − loss(this design), paired draw by draw: its interval is far narrower than the loss' own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,6 +177,8 @@ class ContextPoint(Record):
     n_params: float
     n_tokens: float
     loss: Estimate
+    gain: Estimate
+    """loss(A) − loss(this design), paired draw by draw."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
