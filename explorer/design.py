@@ -22,7 +22,7 @@ Position: TypeAlias = Literal["learned", "rope", "alibi", "none"]
 QkNorm: TypeAlias = Literal["none", "head", "full"]
 Implementation: TypeAlias = Literal["torch", "megatron"]
 AttentionKernel: TypeAlias = Literal["flash", "naive"]
-Recompute: TypeAlias = Literal["none", "selective", "full"]
+Recompute: TypeAlias = Literal["none", "selective", "selective-op", "full"]
 Precision: TypeAlias = Literal["fp32", "amp", "bf16-mixed", "fsdp-mixed", "bf16", "fp8"]
 Optimizer: TypeAlias = Literal[
     "adamw", "adamw-foreach", "sgd", "momentum", "amsgrad", "adafactor", "muon", "adamw-8bit"
@@ -151,6 +151,8 @@ class Design:
     @property
     def n_global_layers(self) -> Num:
         """Layers that attend to everything: all without a window, else ⌊n_layers / global_every⌋."""
+        import numpy as np
+
         every = np.maximum(self.global_every, 1)
         among = np.floor_divide(self.n_layers, every) * (np.asarray(self.global_every) > 0)
         layers = np.where(np.asarray(self.window) > 0, among, self.n_layers)
