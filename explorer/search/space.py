@@ -8,21 +8,21 @@ how many combinations that took away.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explorer.design import Design, Ffn
-from explorer.errors import ExplorerError
 from explorer.units import FloatArray
 
 if TYPE_CHECKING:
     from explorer.budget import Budget
 
+Choice = TypeVar("Choice", bound=Hashable)
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
@@ -117,9 +117,33 @@ class Lattice:
     @classmethod
     def from_budget(cls, budget: Budget) -> Lattice:
         """The lattice of a loaded budget's `space` section."""
-        from explorer.search._from_budget import axes
+        space = budget.space
 
-        return cls(**axes(budget))
+        def numbers(values: Iterable[int]) -> FloatArray:
+            return np.array(sorted(set(values)), dtype=np.float64)
+
+        kv = [0 if k == "all" else k for k in space.n_kv_heads]
+        return cls(
+            context_length=numbers(space.context_length.points),
+            d_model=numbers(space.d_model.points),
+            n_layers=numbers(space.n_layers.points),
+            d_head=numbers(space.d_head),
+            n_kv_heads=numbers(kv),
+            vocab_size=numbers(space.vocab_size),
+            ffn=_once(FfnChoice(f.kind, f.ratio) for f in space.ffn),
+            attention=_once(
+                AttentionChoice(a.window, a.global_every, a.global_tokens, a.random_tokens)
+                for a in space.attention
+            ),
+            schedule=_once(ScheduleChoice(s.staged_from, s.staged_share) for s in space.schedule),
+            fixed={
+                "tied_embeddings": space.tied_embeddings,
+                "norm": space.norm,
+                "position": space.position,
+                "qk_norm": space.qk_norm,
+                **dict.fromkeys(("qkv_bias", "output_bias", "ffn_bias"), space.bias),
+            },
+        )
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
@@ -258,26 +282,6 @@ def feed_forward_width(d_model: FloatArray, ratio: FloatArray) -> FloatArray:
     return width
 
 
-def octaves(low: float, high: float, per_octave: float, multiple_of: float) -> FloatArray:
-    """A geometric grid from `low` to `high`, each value rounded to `multiple_of`, duplicates removed.
-
-    Raises ExplorerError when no multiple lies within the range.
-    """
-    if not 0 < low <= high:
-        raise ExplorerError(f"a grid needs 0 < from <= to, got from {low:g} to {high:g}")
-    steps = np.arange(int(np.floor(np.log2(high / low) * per_octave + 1e-9)) + 1)
-    values = np.append(low * 2.0 ** (steps / per_octave), high)
-    values = np.unique(np.rint(values / multiple_of) * multiple_of)
-    values = values[(values >= low) & (values <= high)]
-    if not len(values):
-        raise ExplorerError(f"no multiple of {multiple_of:g} lies between {low:g} and {high:g}")
-    return values
-
-
-def multiples(low: float, high: float, multiple_of: float = 1) -> FloatArray:
-    """The multiples of `multiple_of` from `low` to `high`, both included when they are multiples."""
-    first, last = np.ceil(low / multiple_of), np.floor(high / multiple_of)
-    if last < first:
-        raise ExplorerError(f"no multiple of {multiple_of:g} lies between {low:g} and {high:g}")
-    values: FloatArray = np.arange(first, last + 1) * float(multiple_of)
-    return values
+def _once(choices: Iterable[Choice]) -> tuple[Choice, ...]:
+    """Without repeats, in the order listed."""
+    return tuple(dict.fromkeys(choices))
