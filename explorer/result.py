@@ -7,14 +7,13 @@ Files (see README, "What a run writes"): `trials.parquet`, `front.csv`, `summary
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.errors import ExplorerError
+from explorer.files import plain, to_json, write_bytes, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,3 +103,107 @@ class Result:
     def feasible(self) -> bool:
         """Whether any design meets every limit."""
         return bool(len(self.front))
+
+    def summary(self) -> dict[str, Any]:
+        """What `summary.json` holds: the answer, structured, small enough to read."""
+        return {
+            "name": self.budget.name,
+            "feasible": self.feasible,
+            "verdict": plain(self.verdict),
+            "picks": {name: _row(self.front, row) for name, row in self.picks.items()},
+            "budgets_used": {name: self.budget_use(row) for name, row in self.picks.items()},
+            "nearest": plain(self.nearest.to_dict(orient="records")),
+            "hypervolume": self.search.hypervolume,
+            "search": plain({f.name: getattr(self.search, f.name) for f in fields(self.search)}),
+            "law": self.budget.quality.law,
+            "seed": self.search.seed,
+            "assumptions": list(self.assumptions),
+            "notes": list(self.notes),
+            "timings": plain(self.timings),
+            "provenance": plain(self.provenance),
+        }
+
+    def budget_use(self, row: int) -> dict[str, float]:
+        """Share of each limit that a row of the front uses (1 = all of it)."""
+        prefix = "excess_"
+        columns = [c for c in self.front.columns if c.startswith(prefix)]
+        return {c.removeprefix(prefix): 1.0 + float(self.front[c].iloc[row]) for c in columns}
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the run's data files into `folder` (each atomically) and return the folder."""
+        from explorer.budget import dump
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "budget.yaml", dump(self.budget))
+        write_bytes(folder / "trials.parquet", self.trials.to_parquet(index=False))
+        write_text(folder / "front.csv", self.front.to_csv(index=False, lineterminator="\n"))
+        write_text(folder / "evidence.json", to_json(self._evidence()))
+        # Last: a folder with a summary is a finished run.
+        write_text(folder / "summary.json", to_json(self.summary()))
+        return folder
+
+    def _evidence(self) -> dict[str, Any]:
+        """What a report needs beyond the tables and the summary."""
+        tables = {name: getattr(self, name).to_dict(orient="list") for name in ("exact_front", "cloud")}
+        evidence = None
+        if self.evidence is not None:
+            evidence = {f.name: _unfolded(getattr(self.evidence, f.name)) for f in fields(self.evidence)}
+        return {
+            **tables,
+            "picks": dict(self.picks),
+            "claims": [claim.to_dict() for claim in self.claims],
+            "trade": self.trade.to_dict() if self.trade is not None else None,
+            "evidence": evidence,
+        }
+
+
+def load(folder: str | Path) -> Result:
+    """The result of a finished run in `folder`; ExplorerError names what is missing."""
+    import pandas as pd
+
+    from explorer.budget import load as load_budget
+    from explorer.claims.records import Claim, Trade, Verdict
+
+    folder = Path(folder)
+    for name in ("summary.json", "evidence.json", "trials.parquet", "front.csv", "budget.yaml"):
+        if not (folder / name).is_file():
+            raise ExplorerError(f"{folder} is not a finished run: it has no {name}; run it again")
+    summary = json.loads((folder / "summary.json").read_text("utf-8"))
+    data = json.loads((folder / "evidence.json").read_text("utf-8"))
+    search = summary["search"]
+    search["curve"] = tuple((int(n), float(share)) for n, share in search["curve"])
+    search["notes"] = tuple(search["notes"])
+    evidence = data["evidence"]
+    if evidence is not None:
+        for name in ("plane", "sweep", "models", "importance"):
+            evidence[name] = pd.DataFrame(evidence[name])
+        evidence["anatomies"] = tuple(evidence["anatomies"])
+        evidence = Evidence(**evidence)
+    return Result(
+        budget=load_budget(folder / "budget.yaml"),
+        trials=pd.read_parquet(folder / "trials.parquet"),
+        front=pd.read_csv(folder / "front.csv", float_precision="round_trip"),
+        exact_front=pd.DataFrame(data["exact_front"]),
+        cloud=pd.DataFrame(data["cloud"]),
+        picks=data["picks"],
+        search=SearchSummary(**search),
+        claims=tuple(Claim.from_dict(c) for c in data["claims"]),
+        trade=Trade.from_dict(data["trade"]) if data["trade"] else None,
+        verdict=Verdict.from_dict(summary["verdict"]) if summary["verdict"] else None,
+        evidence=evidence,
+        nearest=pd.DataFrame(summary["nearest"]),
+        assumptions=tuple(summary["assumptions"]),
+        notes=tuple(summary["notes"]),
+        timings=summary["timings"],
+        provenance=summary["provenance"],
+    )
+
+
+def _row(table: pd.DataFrame, row: int) -> dict[str, Any]:
+    values: dict[str, Any] = plain(table.iloc[row].to_dict())
+    return values
+
+
+def _unfolded(value: Any) -> Any:
+    return value.to_dict(orient="list") if hasattr(value, "columns") else value

@@ -1,0 +1,178 @@
+"""Commands around a study: init, schema, check, run, report, compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from explorer.cli import app
+from explorer.cli.output import print_json, print_table, say
+from explorer.errors import ExplorerError
+
+BudgetPath = Annotated[
+    Path, typer.Argument(metavar="BUDGET", help="A budget.yaml; '-' reads standard input.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")]
+Formats = Annotated[
+    str,
+    typer.Option(
+        "--format", metavar="LIST", help="Also write every chart as a picture: svg, png or svg,png."
+    ),
+]
+
+
+@app.command(epilog="Example: explore init budget.yaml")
+def init(
+    path: Annotated[Path, typer.Argument(help="Where to write it; '-' prints it.")] = Path("budget.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+) -> None:
+    """Write a commented starter budget that `explore run` accepts."""
+    from explorer.budget import starter
+    from explorer.files import write_text
+
+    if str(path) == "-":
+        print(starter(), end="")
+        return
+    if path.exists() and not force:
+        raise ExplorerError(f"{path} exists; choose another name or pass --force")
+    write_text(path, starter())
+    say(f"wrote {path}; next: explore run {path}")
+
+
+@app.command(epilog="Example: explore schema > budget.schema.json")
+def schema() -> None:
+    """Print the JSON Schema of budget.yaml, for editors."""
+    from explorer.budget import schema as budget_schema
+
+    print_json(budget_schema())
+
+
+@app.command(epilog="Example: explore check studies/one-node.yaml")
+def check(budget: BudgetPath, as_json: AsJson = False) -> None:
+    """Read a budget without searching: size of the space, limits that bind, what the loss is blind to.
+
+    Exits 3 when no design of the space meets every limit.
+    """
+    from explorer.pipeline import check as check_budget
+
+    found = check_budget(_load(budget))
+    if as_json:
+        print_json(found)
+    else:
+        for line in found.lines():
+            print(line)
+    raise typer.Exit(0 if found.n_feasible else 3)
+
+
+@app.command(epilog="Example: explore run studies/one-node.yaml --trials 100 --output /tmp/one-node")
+def run(
+    budget: BudgetPath,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder to write; default: reports/NAME.")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Designs to ask for; default: the budget's.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed; default: the budget's.")] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(help="auto, exact, tpe, nsga2, nsga3, gp, qmc or random; default: the budget's."),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="An Optuna storage URL that several machines share; default: a journal in the folder."
+        ),
+    ] = None,
+    evaluator: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:FUNCTION", help="Measure designs for real with a Python callable."),
+    ] = None,
+    formats: Formats = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing run in the folder.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Search the designs a budget allows and write a Pareto report.
+
+    A run that was interrupted continues where it stopped. Exits 3 when no design meets every limit.
+    """
+    from explorer.cli.progress import Progress
+    from explorer.pipeline import run_in
+
+    chosen = _load(budget)
+    for note in chosen.notes:
+        say(f"note: {note}", quiet)
+    folder = output or Path("reports") / chosen.name
+    with Progress(quiet) as progress:
+        result = run_in(
+            folder,
+            chosen,
+            trials=trials,
+            seed=seed,
+            sampler=sampler,
+            storage=storage,
+            evaluator=evaluator,
+            formats=_formats(formats),
+            force=force,
+            on_progress=progress.update,
+        )
+    if as_json:
+        print_json(result.summary())
+    else:
+        for line in result.lines():
+            print(line)
+        say(f"report: {folder / 'report.html'}", quiet)
+    raise typer.Exit(0 if result.feasible else 3)
+
+
+@app.command(epilog="Example: explore report reports/one-node --format svg")
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    formats: Formats = "",
+    quiet: Quiet = False,
+) -> None:
+    """Draw the report of a finished run again, from its files."""
+    from explorer.pipeline import redraw
+
+    path = redraw(folder, _formats(formats))
+    say(f"wrote {path}", quiet)
+
+
+@app.command(epilog="Example: explore compare reports/one-gpu reports/one-node -o compare.html")
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of finished runs.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Page to write.")] = Path("compare.html"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Put several runs side by side: what changed, and which limit moved it."""
+    from explorer.pipeline import compare as compare_runs
+
+    if len(folders) < 2:
+        raise ExplorerError(f"compare needs at least two runs, got {len(folders)}")
+    rows = compare_runs(folders, output)
+    if as_json:
+        print_json(rows)
+    else:
+        columns = list(rows[0])
+        print_table(columns, ([str(row[c]) for c in columns] for row in rows))
+    say(f"wrote {output}", quiet)
+
+
+def _load(path: Path) -> Any:
+    """The budget in a file, or on standard input for '-'."""
+    from explorer.budget import load
+
+    return load(path)
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    chosen = tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in chosen:
+        if name not in ("svg", "png"):
+            raise ExplorerError(f"--format takes svg, png or svg,png, got '{name}'")
+    return chosen
