@@ -100,7 +100,7 @@ _COLUMNS = (
     _text("accelerator", "training", "h100-sxm-80gb", "A name from `explore list accelerators`."),
     _number("n_tokens", "training", "tokens", "20 per parameter", "Training tokens."),
     _text("corpus", "training", "web", "A name from `explore list corpora`."),
-    _choice("schedule", "training", Literal["constant", "staged"], "constant", "How context grows in training."),
+    _choice("schedule", "training", Literal["constant", "staged"], "constant", "How context grows."),
     _number("staged_from", "design", "tokens", "4096 when staged", "Short window of a staged schedule."),
     _number("staged_share", "design", "share", ".05 when staged", "Share of the tokens at full context."),
     _number("weight_bits", "training", "bits", "16", "Bits per weight when served."),
