@@ -1,5 +1,6 @@
-"""Published facts as data files with a source per row, and typed loaders for them."""
+"""Published facts as data files with a source per row, and small typed loaders."""
 
-from explorer.catalog.accelerators import Accelerator, accelerator, accelerator_from, accelerators
+from explorer.catalog.corpora import Corpus, corpora, corpus
+from explorer.catalog.laws import Law, laws
 
-__all__ = ["Accelerator", "accelerator", "accelerator_from", "accelerators"]
+__all__ = ["Corpus", "Law", "corpora", "corpus", "laws"]

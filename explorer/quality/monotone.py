@@ -1,0 +1,46 @@
+"""Does the loss fall with N and D everywhere in a domain? A draw in which it rises has no sense."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.catalog.laws import Domain, Law
+from explorer.quality.coefficients import Coefficients, prior
+from explorer.quality.terms import loss
+from explorer.units import FloatArray
+
+# Points per axis, corners included. The capacity term falls faster with N than anything that could
+# outweigh it, so a rise shows at the corners first; the points between are for laws of other forms.
+_N_PARAMS, _N_TOKENS, _CONTEXT, _ASPECT = 9, 4, 3, 4
+_STEP = 1e-4
+
+
+def rises(coefficients: Coefficients, law: Law, domain: Domain) -> NDArray[np.bool_]:
+    """Per draw, whether loss rises with N or with D at any point of the domain: shape (n_draws,)."""
+    shapes = prior(law, "aspect", "aspect_range")["range"]
+    n = _axis(domain.n_params, _N_PARAMS)[:, None, None, None]
+    d = _axis(domain.n_tokens, _N_TOKENS)[:, None, None]
+    c = _axis(domain.context_length, _CONTEXT)[:, None]
+    aspect = _axis(shapes, _ASPECT)
+    inside = (d / n >= domain.tokens_per_param[0]) & (d / n <= domain.tokens_per_param[1])
+
+    def at(n_params: FloatArray, n_tokens: FloatArray) -> FloatArray:
+        given: dict[str, Any] = {"context_length": c, "aspect": aspect}
+        return cast(FloatArray, loss(coefficients, n_params=n_params, n_tokens=n_tokens, **given))
+
+    # Steps into the domain, so that no point outside it can reject a draw.
+    here = at(n, d)
+    inward = np.where(n < domain.n_params[1], 1 + _STEP, 1 - _STEP)
+    with_n = (at(n * inward, d) - here) * np.sign(inward - 1)
+    inward = np.where(d < domain.n_tokens[1], 1 + _STEP, 1 - _STEP)
+    with_d = (at(n, d * inward) - here) * np.sign(inward - 1)
+    rising = ((with_n > 0) | (with_d > 0)) & inside
+    return cast(NDArray[np.bool_], rising.reshape(len(rising), -1).any(axis=1))
+
+
+def _axis(bounds: Any, n: int) -> FloatArray:
+    low, high = (float(v) for v in bounds)
+    return np.geomspace(low, high, n)
