@@ -1,0 +1,182 @@
+"""Commands about single designs and tables of them: inspect, evaluate, limits, export."""
+
+from __future__ import annotations
+
+import inspect as reflection
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from explorer.cli import app
+from explorer.cli.output import print_json, print_table, say
+from explorer.cli.study import AsJson, Quiet
+from explorer.errors import ExplorerError
+from explorer.search.columns import COLUMNS, Column
+
+
+def _with_columns(command: Callable[..., None]) -> Callable[..., None]:
+    """`command(…, given)` with one flag per input column of `evaluate`, collected in `given`."""
+
+    def call(**arguments: Any) -> None:
+        given = {name: arguments.pop(name) for name in COLUMNS}
+        command(**arguments, given={k: v for k, v in given.items() if v is not None})
+
+    own = [p for p in reflection.signature(command, eval_str=True).parameters.values() if p.name != "given"]
+    flags = [
+        reflection.Parameter(
+            name=column.name,
+            kind=reflection.Parameter.KEYWORD_ONLY,
+            default=_option(column),
+            annotation=_type(column),
+        )
+        for column in COLUMNS.values()
+    ]
+    own = [p.replace(kind=reflection.Parameter.KEYWORD_ONLY) for p in own]
+    call.__signature__ = reflection.Signature([*own, *flags])  # type: ignore[attr-defined]
+    call.__annotations__ = {p.name: p.annotation for p in [*own, *flags]}
+    call.__doc__, call.__name__ = command.__doc__, command.__name__
+    return call
+
+
+def _type(column: Column) -> Any:
+    # A new-style union is no type that Typer 0.29 reads from a signature made at run time.
+    return Optional[bool] if column.kind == "flag" else Optional[str]  # noqa: UP045
+
+
+def _option(column: Column) -> Any:
+    flag = "--" + column.name.replace("_", "-")
+    what = column.description
+    if column.kind == "choice":
+        what += f" One of {', '.join(column.options)}."
+    if column.default:
+        what += f" Default: {column.default}."
+    if column.kind == "flag":
+        return typer.Option(None, f"{flag}/--no-{flag[2:]}", help=what, rich_help_panel=_PANELS[column.part])
+    metavar = (column.unit or column.kind).upper()
+    return typer.Option(None, flag, help=what, metavar=metavar, rich_help_panel=_PANELS[column.part])
+
+
+_PANELS = {"design": "Design", "plan": "Plan", "training": "Training and serving"}
+
+
+@app.command(
+    epilog="Examples: explore inspect llama-2-7b; "
+    "explore inspect --context-length 8192 --d-model 4096 --n-layers 32 --micro-batch 4"
+)
+@_with_columns
+def inspect(
+    targets: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(metavar="[MODEL|config.json...]", help="Catalogue names or Hugging Face configs."),
+    ] = None,
+    as_json: AsJson = False,
+    *,
+    given: dict[str, Any],
+) -> None:
+    """Take designs apart: parameters, FLOPs, memory by operation and instant, KV cache, time, loss.
+
+    Every input column of `evaluate` is a flag; flags change a named model
+    or describe a design by themselves.
+    """
+    from explorer.search.inspection import inspect as take_apart
+    from explorer.search.inspection import lines
+
+    found = [take_apart(target, given) for target in targets or [None]]
+    if as_json:
+        print_json(found if len(found) > 1 else found[0])
+        return
+    for index, anatomy in enumerate(found):
+        if index:
+            print()
+        for line in lines(anatomy):
+            print(line)
+
+
+@app.command(epilog="Example: explore evaluate designs.csv -o costs.csv")
+def evaluate(
+    table: Annotated[Path, typer.Argument(metavar="DESIGNS.csv", help="One design per row; '-' is stdin.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="CSV or Parquet to write; '-' is stdout.")
+    ] = Path("-"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Cost and loss of every design in a table: the same columns come back, with the answers added."""
+    from explorer.search.table import evaluate_file
+
+    found = evaluate_file(table, None if as_json else output)
+    if as_json:
+        print_json(found.to_dict(orient="records"))
+    elif str(output) != "-":
+        say(f"wrote {len(found)} rows to {output}", quiet)
+
+
+@app.command(epilog="Example: explore limits llama-3-8b --accelerator h100-sxm-80gb --n-gpus 8")
+@_with_columns
+def limits(
+    target: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="[MODEL|config.json]", help="A catalogue name or a Hugging Face config."),
+    ] = None,
+    memory: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--gpu-memory", metavar="BYTES", help="Memory per GPU, e.g. 80GiB; default: the accelerator's."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    *,
+    given: dict[str, Any],
+) -> None:
+    """The largest context and micro-batch that fit, in training under each recompute mode, and in serving.
+
+    Exits 3 when nothing fits.
+    """
+    from explorer.search.inspection import limits as find_limits
+
+    found = find_limits(target, given, memory)
+    if as_json:
+        print_json(found)
+    else:
+        rows = found["rows"]
+        columns = list(rows[0])
+        print_table(columns, ([str(row[c]) for c in columns] for row in rows), title=found["title"])
+    raise typer.Exit(0 if found["anything_fits"] else 3)
+
+
+class Target(StrEnum):
+    """What `export` can write."""
+
+    hf = "hf"
+    megatron = "megatron"
+    torchtitan = "torchtitan"
+    nanogpt = "nanogpt"
+
+
+@app.command(epilog="Example: explore export reports/one-node --to hf --pick best-loss -o config.json")
+def export(
+    source: Annotated[
+        str, typer.Argument(metavar="RUN|MODEL", help="Folder of a run, or a catalogue model.")
+    ],
+    to: Annotated[Target, typer.Option("--to", help="Format to write.")],
+    pick: Annotated[
+        str, typer.Option(help="Design of the run: best-loss, longest, knee, or a row number of its front.")
+    ] = "best-loss",
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write; '-' is stdout.")] = Path("-"),
+    quiet: Quiet = False,
+) -> None:
+    """Write a design, and the plan it runs under, in another program's format."""
+    from explorer.files import write_text
+    from explorer.pipeline import export as exported
+
+    if not pick.isdigit() and pick not in ("best-loss", "longest", "knee"):
+        raise ExplorerError(f"--pick takes best-loss, longest, knee or a row number, got '{pick}'")
+    text = exported(source, to.value, pick)
+    if str(output) == "-":
+        print(text, end="")
+    else:
+        write_text(output, text)
+        say(f"wrote {output}", quiet)

@@ -1,0 +1,169 @@
+"""Commands that ask the model itself: claims, fit, validate, list."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from explorer.cli import app
+from explorer.cli.output import console, print_json, print_table, say
+from explorer.cli.study import AsJson, Quiet
+from explorer.errors import ExplorerError
+
+
+class Shelf(StrEnum):
+    """What `list` can list."""
+
+    models = "models"
+    accelerators = "accelerators"
+    laws = "laws"
+    corpora = "corpora"
+
+
+@app.command("list", epilog="Example: explore list accelerators")
+def list_(shelf: Annotated[Shelf, typer.Argument(help="What to list.")], as_json: AsJson = False) -> None:
+    """List what the catalogue holds, each with its source."""
+    from explorer.catalog import shelf as rows_of
+
+    rows = rows_of(shelf.value)
+    if as_json:
+        print_json(rows)
+        return
+    columns = list(rows[0])
+    print_table(columns, ([str(row[c]) for c in columns] for row in rows))
+
+
+@app.command(epilog="Example: explore claims --number 3")
+def claims(
+    number: Annotated[
+        int | None, typer.Option(min=1, max=11, help="Only this claim, with every variant.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take the idea apart: eleven claims, each with the naive count, the full count and a verdict."""
+    from explorer.claims import ledger
+
+    found = [claim for claim in ledger() if number in (None, claim.number)]
+    if as_json:
+        print_json(found)
+        return
+    out = console()
+    for claim in found:
+        out.print(f"{claim.number}. {claim.statement}", style="bold", markup=False)
+        out.print(f"   {claim.verdict}: {claim.reason}", markup=False)
+        out.print(f"   naive: {claim.naive}", markup=False)
+        out.print(f"   full:  {claim.full}", markup=False)
+        if number is not None:
+            for variant in claim.variants:
+                note = f" ({variant.note})" if variant.note else ""
+                out.print(
+                    f"   - {variant.axis} {variant.setting}: {variant.figure:.3g} {variant.unit}, "
+                    f"{variant.verdict}{note}",
+                    markup=False,
+                )
+            for gap in claim.gaps:
+                out.print(f"   gap: {gap}", markup=False)
+            for source in claim.sources:
+                out.print(f"   source: {source}", markup=False)
+
+
+@app.command(epilog="Example: explore fit runs.csv --map N=n_params --map D=tokens -o my-law.json")
+def fit(
+    runs: Annotated[
+        Path | None,
+        typer.Argument(metavar="RUNS.csv", help="Columns N, D, loss and optionally c, d, L; '-' is stdin."),
+    ] = None,
+    context: Annotated[
+        Path | None,
+        typer.Option(
+            "--context", metavar="LOSSES.csv", help="Loss against context: columns series, c, nll, protocol."
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the law or corpus.")] = "fitted",
+    mapping: Annotated[
+        list[str] | None, typer.Option("--map", metavar="COLUMN=NAME", help="What the file calls a column.")
+    ] = None,
+    drop_highest: Annotated[
+        int, typer.Option(min=0, help="Leave out this many runs with the highest losses.")
+    ] = 0,
+    bootstraps: Annotated[int, typer.Option(min=0, help="Bootstrap resamples for intervals.")] = 200,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Law or corpus file to write.")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fit a law to your own runs, or a corpus' context term to your own losses.
+
+    Writes a file that `quality.law` or `quality.corpus` accepts, and a page with the residuals beside it.
+    """
+    from explorer.fitting import fit_context, fit_runs
+
+    if (runs is None) == (context is None):
+        raise ExplorerError("fit takes either RUNS.csv or --context LOSSES.csv")
+    names: dict[str, str] = {}
+    for pair in mapping or []:
+        column, found, theirs = pair.partition("=")
+        if not found or not column or not theirs:
+            raise ExplorerError(f"--map takes COLUMN=NAME, e.g. N=n_params, got '{pair}'")
+        names[column] = theirs
+    target = output or Path(f"{name}.json")
+    if context is not None:
+        fitted = fit_context(context, name=name, names=names, seed=seed, bootstraps=bootstraps, output=target)
+    else:
+        assert runs is not None
+        fitted = fit_runs(
+            runs,
+            name=name,
+            names=names,
+            seed=seed,
+            bootstraps=bootstraps,
+            drop_highest=drop_highest,
+            output=target,
+        )
+    if as_json:
+        print_json(fitted)
+    else:
+        for line in fitted.lines():
+            print(line)
+    say(f"wrote {target} and {target.with_suffix('.html')}", quiet)
+
+
+@app.command(epilog="Example: explore validate measurements.jsonl --report validation.html")
+def validate(
+    measurements: Annotated[
+        Path | None,
+        typer.Argument(
+            help="JSONL or CSV of {what, config, value, unit}; default: the cited set that ships."
+        ),
+    ] = None,
+    page: Annotated[
+        Path | None, typer.Option("--report", metavar="PAGE.html", help="Draw predicted against measured.")
+    ] = None,
+    rows: Annotated[bool, typer.Option("--rows", help="Print every row, not only the groups.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score the cost model against measurements.
+
+    Exits 3 when a group's error is above the budget that the catalogue states for it.
+    """
+    from explorer.files import write_text
+    from explorer.validation import read, score
+
+    scores = score(read(measurements))
+    if page is not None:
+        from explorer.report import validation_page
+
+        write_text(page, validation_page(scores))
+        say(f"wrote {page}", quiet)
+    if as_json:
+        print_json(scores)
+    else:
+        for line in scores.lines(rows=rows):
+            print(line)
+    raise typer.Exit(0 if scores.within_budget else 3)
