@@ -38,6 +38,7 @@ app = typer.Typer(
     help="Choose the shape of a transformer - context length, width, depth - before anyone pays to train it.",
     epilog="Start with: explore init budget.yaml, then explore run budget.yaml",
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
