@@ -1,0 +1,372 @@
+"""What each operation keeps for the backward pass: a ledger in bytes per token.
+
+`torch` is the block as Transformers runs it eagerly (counted on autograd's saved tensors), `megatron`
+the fused block of Korthikanti 2022 (arXiv:2205.05198, section 4.1). An entry also says how tensor
+parallelism splits it: `sequence` only with sequence parallel, `width` and `heads` always, `kv` over at
+most n_kv_heads ranks. A tensor that two operations keep is one entry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from explorer.cost.precision import Storage, storage
+from explorer.design import Design, Plan
+from explorer.units import Num
+
+Split: TypeAlias = Literal["sequence", "width", "heads", "kv"]
+
+
+class Entry(NamedTuple):
+    """Bytes per token that one operation keeps, and how tensor parallelism splits them."""
+
+    operation: str
+    bytes_per_token: Num
+    split: Split
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ledger:
+    """Saved bytes per token: of one layer, and once outside the layers."""
+
+    attention: tuple[Entry, ...]
+    """Attention half of every layer, its norms included."""
+    ffn: tuple[Entry, ...]
+    """Feed-forward half of every (mixture) layer."""
+    dense_ffn: tuple[Entry, ...] = ()
+    """Feed-forward half of the leading dense layers of a mixture; empty without any."""
+    outside: tuple[Entry, ...] = ()
+    """Final norm, output head and loss, on the last stage."""
+    embedding: tuple[Entry, ...] = ()
+    """Embedding dropout, on the first stage."""
+    assumptions: tuple[str, ...] = field(default=())
+
+    @property
+    def layer(self) -> tuple[Entry, ...]:
+        """Everything one (mixture) layer keeps."""
+        return self.attention + self.ffn
+
+    def per_layer(self, plan: Plan | None = None, design: Design | None = None) -> Num:
+        """Bytes per token of one layer on one GPU; without a plan, of the whole layer."""
+        return total(self.layer, plan, design)
+
+    def per_token_outside(self, plan: Plan | None = None, design: Design | None = None) -> Num:
+        """Bytes per token outside the layers, the embedding's included."""
+        return total(self.outside + self.embedding, plan, design)
+
+
+def ledger(design: Design, plan: Plan) -> Ledger:
+    """The saved activations of `design` under the plan's implementation, kernel, precision and recompute."""
+    kinds = storage(plan.precision, plan.implementation)
+    if plan.implementation == "megatron":
+        whole = _megatron(design, plan, kinds)
+    else:
+        whole = _torch(design, plan, kinds)
+    if plan.recompute == "none":
+        return whole
+    kept = _kept_by_recompute(design, plan, kinds, whole)
+    dense = kept if whole.dense_ffn else ()
+    return Ledger(
+        attention=(),
+        ffn=kept,
+        dense_ffn=dense,
+        outside=whole.outside,
+        embedding=whole.embedding,
+        assumptions=whole.assumptions,
+    )
+
+
+def total(entries: tuple[Entry, ...], plan: Plan | None = None, design: Design | None = None) -> Num:
+    """Sum of entries in bytes per token, split as the plan's tensor parallelism splits each."""
+    if plan is None or not np.any(np.asarray(plan.tensor_parallel) > 1):
+        return sum(entry.bytes_per_token for entry in entries)
+    tp = plan.tensor_parallel
+    sums: dict[str, Num] = {}
+    for entry in entries:
+        sums[entry.split] = sums.get(entry.split, 0) + entry.bytes_per_token
+    split = (sums.get("width", 0) + sums.get("heads", 0)) / tp
+    sequence = sums.get("sequence", 0)
+    if plan.sequence_parallel:
+        sequence = sequence / tp
+    kv = sums.get("kv", 0)
+    ranks = np.minimum(tp, design.n_kv_heads) if design is not None else tp
+    return split + sequence + kv / ranks
+
+
+def _torch(design: Design, plan: Plan, kinds: Storage) -> Ledger:
+    """Transformers' eager modules, counted with torch.autograd.graph.saved_tensors_hooks."""
+    d, e = design.d_model, kinds.activation
+    mixed = plan.precision == "amp"
+    packed = not design.gated
+    # Autocast casts a linear's input anew for each linear that reads it.
+    qkv_reads = 1 if packed or not mixed else 3
+    ffn_reads = 2 if mixed and design.gated else 1
+    one_norm = _flag_one(design)
+
+    norm = _torch_norm(design, kinds)
+    attention: list[Entry] = []
+    ffn: list[Entry] = []
+    if design.parallel_block:
+        # Parallel norms read one residual: its copy is kept once for fused layer norms.
+        shared = kinds.residual * d if design.norm != "rmsnorm" else 0 * d
+        attention.append(Entry("attention norm", norm, "sequence"))
+        ffn.append(Entry("feed-forward norm", (1 - one_norm) * (norm - shared), "sequence"))
+        attention.append(Entry("query, key, value input", qkv_reads * e * d, "sequence"))
+        own_input = (1 - one_norm) if not mixed else 1
+        ffn.append(Entry("feed-forward input", own_input * ffn_reads * e * d, "sequence"))
+    else:
+        attention.append(Entry("attention norm", norm, "sequence"))
+        attention.append(Entry("query, key, value input", qkv_reads * e * d, "sequence"))
+        ffn.append(Entry("feed-forward norm", norm, "sequence"))
+        ffn.append(Entry("feed-forward input", ffn_reads * e * d, "sequence"))
+    extra_norms = design.norms_per_layer - 2
+    if np.any(np.asarray(extra_norms) > 0):
+        attention.append(Entry("post-norms", np.maximum(extra_norms, 0) * norm, "sequence"))
+    attention += _torch_attention(design, plan, kinds)
+    if plan.dropout:
+        attention.append(Entry("attention dropout mask", 1 * d, "sequence"))
+
+    dense = [*ffn, *_torch_ffn(design, plan, kinds)]
+    if plan.dropout:
+        dense.append(Entry("feed-forward dropout mask", 1 * d, "sequence"))
+    assumptions = [
+        "activations are those of Transformers' eager modules"
+        + (", with one product for queries, keys and values" if packed else "")
+    ]
+    experts = np.any(np.asarray(design.n_experts))
+    sparse = tuple(ffn) + tuple(_torch_experts(design, kinds)) if experts else tuple(dense)
+    return Ledger(
+        attention=tuple(attention),
+        ffn=sparse,
+        dense_ffn=tuple(dense) if experts else (),
+        outside=_torch_outside(design, plan, kinds, norm),
+        embedding=(Entry("embedding dropout mask", 1 * d, "sequence"),) if plan.dropout else (),
+        assumptions=tuple(assumptions),
+    )
+
+
+def _flag_one(design: Design) -> int:
+    """1 where a block has a single norm."""
+    return int(bool(np.all(np.asarray(design.norms_per_layer) == 1)))
+
+
+def _torch_norm(design: Design, kinds: Storage) -> Num:
+    """One norm, without its output. Layer norm is a fused kernel (input and two fp32 statistics);
+    RMS norm runs as separate operations in fp32: its input, the normalised rows, the inverse root."""
+    if design.norm != "rmsnorm":
+        return kinds.residual * design.d_model + 8
+    # Gemma multiplies by its weight in fp32; the others have cast back by then.
+    normalised = 4 if kinds.residual == 4 or design.ffn == "geglu" else kinds.activation
+    return (4 + normalised) * design.d_model + 4
+
+
+def _torch_attention(design: Design, plan: Plan, kinds: Storage) -> list[Entry]:
+    """From the projections to the input of the output projection."""
+    c, h, e = design.context_length, design.n_heads, kinds.activation
+    if np.any(np.asarray(design.kv_lora_rank)):
+        q, k = h * design.d_head, h * design.d_head
+        v = h * design.d_head_v
+        ranks = design.kv_lora_rank + design.q_lora_rank
+        return [
+            Entry("latent norms and inputs", (6 + e) * ranks + 8, "sequence"),
+            Entry("queries", e * q, "heads"),
+            Entry("keys", e * k, "heads"),
+            Entry("values", e * v, "heads"),
+            *_torch_core(design, plan, kinds, v),
+        ]
+    q, k = h * design.d_head, design.n_kv_heads * design.d_head
+    entries: list[Entry] = []
+    if design.qk_norm != "none":
+        statistics = (1, 1) if design.qk_norm == "full" else (h, design.n_kv_heads)
+        size = 4 + e
+        entries.append(Entry("query norm", size * q + 4 * statistics[0], "heads"))
+        entries.append(Entry("key norm", size * k + 4 * statistics[1], "kv"))
+    if plan.attention_kernel == "naive" and not _fused_grouping(design):
+        # Keys and values are repeated for every query head before the product.
+        entries += [Entry("queries", e * q, "heads"), Entry("repeated keys and values", 2 * e * q, "heads")]
+    else:
+        entries += [Entry("queries", e * q, "heads"), Entry("keys and values", 2 * e * k, "kv")]
+    if _neox(design) and plan.attention_kernel == "flash":
+        # Values stay a view of the packed projection, whose storage is therefore kept whole; the
+        # output is transposed back into a copy.
+        entries.append(Entry("packed queries and keys", 2 * e * q, "heads"))
+        entries.append(Entry("transposed output", e * q, "heads"))
+    del c
+    return [*entries, *_torch_core(design, plan, kinds, q)]
+
+
+def _torch_core(design: Design, plan: Plan, kinds: Storage, width: Num) -> list[Entry]:
+    """Scores, softmax and output."""
+    c, h, e = design.context_length, design.n_heads, kinds.activation
+    entries = [Entry("attention output", e * width, "heads")]
+    if plan.attention_kernel == "flash":
+        return [Entry("log-sum-exp", 4 * h, "heads"), *entries]
+    if _fused_grouping(design):
+        scores = e
+    else:
+        # Softmax in fp32, then a copy in the precision of the values.
+        scores = 4 + (e if e < 4 else 0)
+    entries.append(Entry("attention probabilities", scores * h * c, "heads"))
+    if plan.dropout:
+        entries.append(Entry("attention probabilities' dropout", (1 + e) * h * c, "heads"))
+    return entries
+
+
+def _fused_grouping(design: Design) -> bool:
+    """GPT-2's attention: softmax in the working precision, keys and values not repeated."""
+    plain = not design.gated and design.position == "learned"
+    return plain and bool(np.all(np.asarray(design.n_kv_heads == design.n_heads)))
+
+
+def _neox(design: Design) -> bool:
+    """GPT-NeoX: parallel parts with a norm each, rotary positions, packed projection."""
+    rotary = design.parallel_block and design.position == "rope" and not design.gated
+    return rotary and not _flag_one(design)
+
+
+def _torch_ffn(design: Design, plan: Plan, kinds: Storage) -> list[Entry]:
+    """Inside a dense feed-forward part, from its input to the input of the last product."""
+    ff, e = design.d_ff, kinds.activation
+    if design.gated:
+        return [
+            Entry("gate before activation", e * ff, "width"),
+            Entry("gate", e * ff, "width"),
+            Entry("up", e * ff, "width"),
+            Entry("feed-forward out input", e * ff, "width"),
+        ]
+    if plan.fused_activation or design.ffn == "relu":
+        return [
+            Entry("activation input", e * ff, "width"),
+            Entry("feed-forward out input", e * ff, "width"),
+        ]
+    # 0.5·x·(1 + tanh(√(2/π)(x + 0.044715·x³))) one operation at a time; under autocast the cube and
+    # what follows it are fp32.
+    inner = 14 if plan.precision == "amp" else 4 * e
+    return [
+        Entry("unfused activation", inner * ff, "width"),
+        Entry("feed-forward out input", e * ff, "width"),
+    ]
+
+
+def _torch_experts(design: Design, kinds: Storage) -> list[Entry]:
+    """Router, and the routed and shared experts, as Transformers' grouped products keep them."""
+    d, e, active = design.d_model, kinds.activation, design.n_experts_active
+    width = active * design.d_ff_expert
+    return [
+        Entry("router probabilities", 4 * design.n_experts + 4, "sequence"),
+        Entry("routing", 40 * active, "sequence"),
+        Entry("dispatched tokens and expert outputs", 2 * e * active * d, "sequence"),
+        Entry("experts", 4 * e * width, "width"),
+        Entry("shared experts", 4 * e * design.n_experts_shared * design.d_ff_expert, "width"),
+    ]
+
+
+def _torch_outside(design: Design, plan: Plan, kinds: Storage, norm: Num) -> tuple[Entry, ...]:
+    """Final norm, input of the head, fp32 log-probabilities and the labels (int64)."""
+    entries = [
+        Entry("final norm", norm * int(design.final_norm), "sequence"),
+        Entry("output head input", kinds.activation * design.d_model, "sequence"),
+        Entry("labels", 8 + 0 * design.d_model, "sequence"),
+    ]
+    return (*entries, *_loss(design, plan, kinds))
+
+
+def _loss(design: Design, plan: Plan, kinds: Storage) -> tuple[Entry, ...]:
+    if plan.cross_entropy == "chunked":
+        return ()
+    return (Entry("log-probabilities", 4 * design.vocab_size, "width"),)
+
+
+def _megatron(design: Design, plan: Plan, kinds: Storage) -> Ledger:
+    """Korthikanti 2022, section 4.1: 34·d + 5·h·c per token for their block, entry by entry."""
+    d, ff, h, e = design.d_model, design.d_ff, design.n_heads, kinds.activation
+    q, k = h * design.d_head, design.n_kv_heads * design.d_head
+    v = q
+    if np.any(np.asarray(design.kv_lora_rank)):
+        k, v = q, h * design.d_head_v
+    one_norm = _flag_one(design)
+    attention = [
+        Entry("attention norm input", e * d, "sequence"),
+        Entry("query, key, value input", e * d, "sequence"),
+        Entry("queries", e * q, "heads"),
+        Entry("keys and values", e * (k + (v if np.any(np.asarray(design.kv_lora_rank)) else k)), "kv"),
+    ]
+    if design.qk_norm != "none":
+        attention += [Entry("query norm input", e * q, "heads"), Entry("key norm input", e * k, "kv")]
+    if plan.attention_kernel == "flash":
+        attention.append(Entry("log-sum-exp", 4 * h, "heads"))
+    else:
+        c = design.context_length
+        attention.append(Entry("softmax output", e * h * c, "heads"))
+        if plan.dropout:
+            attention.append(Entry("softmax dropout mask", 1 * h * c, "heads"))
+            attention.append(Entry("softmax dropout output", e * h * c, "heads"))
+    attention.append(Entry("attention output", e * v, "heads"))
+    extra_norms = np.maximum(design.norms_per_layer - 2, 0)
+    if np.any(extra_norms > 0):
+        attention.append(Entry("post-norm inputs", extra_norms * e * d, "sequence"))
+    ffn = [
+        Entry("feed-forward norm input", (1 - one_norm) * e * d, "sequence"),
+        Entry("feed-forward input", (1 - one_norm) * e * d, "sequence"),
+    ]
+    if plan.dropout:
+        attention.append(Entry("attention dropout mask", 1 * d, "sequence"))
+        ffn.append(Entry("feed-forward dropout mask", 1 * d, "sequence"))
+    before = 2 if design.gated else 1
+    dense = [
+        *ffn,
+        Entry("activation input", before * e * ff, "width"),
+        Entry("feed-forward out input", e * ff, "width"),
+    ]
+    experts = np.any(np.asarray(design.n_experts))
+    sparse = dense
+    if experts:
+        width = (design.n_experts_active + design.n_experts_shared) * design.d_ff_expert
+        sparse = [
+            *ffn,
+            Entry("router probabilities", 4 * design.n_experts, "sequence"),
+            Entry("dispatched tokens and expert outputs", 2 * e * design.n_experts_active * d, "sequence"),
+            Entry("experts", (before + 1) * e * width, "width"),
+        ]
+    outside = (
+        Entry("final norm input", e * d * int(design.final_norm), "sequence"),
+        Entry("output head input", e * d, "sequence"),
+        *_loss(design, plan, kinds),
+    )
+    return Ledger(
+        attention=tuple(attention),
+        ffn=tuple(sparse),
+        dense_ffn=tuple(dense) if experts else (),
+        outside=outside,
+        embedding=(Entry("embedding dropout mask", 1 * d, "sequence"),) if plan.dropout else (),
+        assumptions=("activations are those of Megatron's fused kernels, norm statistics left out",),
+    )
+
+
+def _kept_by_recompute(design: Design, plan: Plan, kinds: Storage, whole: Ledger) -> tuple[Entry, ...]:
+    """What one layer keeps under a recompute mode."""
+    if plan.recompute == "full":
+        return (Entry("layer input", kinds.residual * design.d_model, "sequence"),)
+    if plan.recompute == "selective":
+        # Korthikanti 2022, section 5: everything but core attention's inner tensors.
+        inner = {
+            "softmax output", "softmax dropout mask", "softmax dropout output", "log-sum-exp",
+            "attention probabilities", "attention probabilities' dropout",
+        }  # fmt: skip
+        return tuple(entry for entry in whole.layer if entry.operation not in inner)
+    # torchtitan's policy: results of every second matrix product in the order q, k, v, o, gate, up,
+    # down (q, v, gate and down), of attention, and the layer's input.
+    d, e, h = design.d_model, kinds.activation, design.n_heads
+    q, k = h * design.d_head, design.n_kv_heads * design.d_head
+    return (
+        Entry("layer input", kinds.residual * d, "sequence"),
+        Entry("query product", e * q, "heads"),
+        Entry("value product", e * k, "kv"),
+        Entry("attention output", e * q, "heads"),
+        Entry("log-sum-exp", 4 * h, "heads"),
+        Entry("gate product", e * design.d_ff, "width"),
+        Entry("down product", e * d, "sequence"),
+    )

@@ -1,0 +1,349 @@
+"""Peak memory of one training step on one GPU: the largest instant, not a sum.
+
+Every instant is `per_layer · layers on the stage + outside`, so on an open grid its two terms are
+computed on their own axes and the number of layers enters last. Two stages are looked at, the
+first (embedding, most micro-batches in flight) and the last (head, loss); without pipeline
+parallelism they are one. Instants and coefficients follow PyTorch's order of events and were checked
+against its memory tracker (tests/records/peaks.json).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from explorer.cost.activations import Ledger, ledger, total
+from explorer.cost.parameters import parameters
+from explorer.cost.precision import optimizer_states, storage
+from explorer.units import GIB, Num
+
+if TYPE_CHECKING:
+    from explorer.catalog import Accelerator
+    from explorer.design import Design, Plan
+
+# Median of reserved over allocated bytes of PyTorch's caching allocator in 43 published runs (1.028-1.093).
+RESERVED_PER_ALLOCATED = 1.04
+# CUDA context and kernels outside the allocator, torch 2.1 with lazy loading on an A100: 0.47 GiB
+# (stas00/ml-engineering, training/performance).
+CONTEXT_BYTES = 0.47 * GIB
+# Buffers of NCCL after its first collective: 0.55 -> 2.00 GiB (stas00/ml-engineering, training/performance).
+NCCL_BYTES = 1.45 * GIB
+# Layers gathered at once under ZeRO stage 3: the one computed and the one prefetched (FSDP2's default).
+LAYERS_GATHERED = 2
+
+
+class Instant(NamedTuple):
+    """Bytes at one moment: `per_layer · layers + outside`."""
+
+    per_layer: Num
+    outside: Num
+
+    def at(self, layers: Num) -> Num:
+        """Bytes with so many layers on the stage."""
+        return self.per_layer * layers + self.outside
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Memory:
+    """Bytes on the fullest GPU; shapes broadcast from design and plan."""
+
+    parameter_bytes: Num
+    gradient_bytes: Num
+    optimizer_bytes: Num
+    saved_activation_bytes: Num
+    """Kept from forward to backward by every micro-batch in flight."""
+    instants: dict[str, Num]
+    """Allocated bytes by moment of the step."""
+    peak_allocated_bytes: Num
+    peak_reserved_bytes: Num
+    peak_device_bytes: Num
+    ledger: Ledger
+    assumptions: tuple[str, ...]
+
+    @property
+    def peak_instant(self) -> str | np.ndarray:
+        """Name of the largest instant, elementwise for arrays."""
+        names = np.array(list(self.instants))
+        values = np.stack(np.broadcast_arrays(*self.instants.values()))
+        found = names[np.argmax(values, axis=0)]
+        return found if isinstance(found, np.ndarray) and found.ndim else str(found)
+
+
+def memory(design: Design, plan: Plan, accelerator: Accelerator | None = None) -> Memory:
+    """Everything about the memory of one step of `design` under `plan`, with its instants by name.
+
+    `accelerator` may bring its own bytes outside the allocator; the default is an NVIDIA card's.
+    """
+    state = _State.of(design, plan)
+    layers = state.layers
+    moments = {name: instant.at(layers) for name, instant in state.instants().items()}
+    allocated = _largest(list(moments.values()))
+    reserved = RESERVED_PER_ALLOCATED * allocated
+    return Memory(
+        parameter_bytes=_larger(state.weights_first.at(layers), state.weights_last.at(layers)),
+        gradient_bytes=_larger(state.gradients_first.at(layers), state.gradients_last.at(layers)),
+        optimizer_bytes=_larger(state.optimizer_first.at(layers), state.optimizer_last.at(layers)),
+        saved_activation_bytes=_larger(state.saved_first.at(layers), state.saved_last.at(layers)),
+        instants=moments,
+        peak_allocated_bytes=allocated,
+        peak_reserved_bytes=reserved,
+        peak_device_bytes=reserved + outside_allocator_bytes(plan),
+        ledger=state.ledger,
+        assumptions=_assumptions(plan, state),
+    )
+
+
+def peak_allocated_bytes(design: Design, plan: Plan) -> Num:
+    """The largest instant alone, in few operations at the full shape of design × plan."""
+    state = _State.of(design, plan)
+    layers = state.layers
+    return _largest([instant.at(layers) for instant in state.instants().values()])
+
+
+def peak_device_bytes(design: Design, plan: Plan, accelerator: Accelerator | None = None) -> Num:
+    """What the device must hold: reserved bytes, CUDA context and communication buffers."""
+    return RESERVED_PER_ALLOCATED * peak_allocated_bytes(design, plan) + outside_allocator_bytes(plan)
+
+
+def outside_allocator_bytes(plan: Plan) -> Num:
+    """CUDA context, and NCCL's buffers where there is more than one GPU."""
+    many = np.greater(plan.n_gpus, 1)
+    extra = CONTEXT_BYTES + NCCL_BYTES * many
+    return extra if isinstance(extra, np.ndarray) and extra.ndim else float(extra)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _State:
+    """Terms shared by the instants, each affine in the layers of a stage."""
+
+    layers: Num
+    weights_first: Instant
+    weights_last: Instant
+    gradients_first: Instant
+    gradients_last: Instant
+    optimizer_first: Instant
+    optimizer_last: Instant
+    saved_first: Instant
+    saved_last: Instant
+    moments: dict[str, Instant]
+    ledger: Ledger
+
+    def instants(self) -> dict[str, Instant]:
+        return self.moments
+
+    @classmethod
+    def of(cls, design: Design, plan: Plan) -> _State:
+        kinds = storage(plan.precision, plan.implementation)
+        states = optimizer_states(plan.optimizer)
+        counts = parameters(design)
+        tp, pp, cp = plan.tensor_parallel, plan.pipeline_parallel, plan.context_parallel
+        shards = plan.data_parallel * cp
+        tokens = plan.micro_batch * design.context_length / cp
+        micro_batches = np.maximum(plan.global_batch / (plan.micro_batch * plan.data_parallel), 1)
+        alone = np.equal(pp, 1) * 1
+        layers = _ceil(design.n_layers, pp)
+        in_flight = np.minimum(pp, micro_batches)
+
+        # Parameters of one layer and of both ends on one GPU.
+        layer = (counts.attention_per_layer + counts.ffn_per_layer) / tp + counts.norms_per_layer
+        extra = counts.dense_layers_extra / tp / pp
+        front = (counts.embedding + counts.projection + counts.position) / tp
+        tied_copy = counts.embedding * int(design.tied_embeddings)
+        back = counts.head / tp + counts.norms_outside
+        first = front + alone * back + extra
+        last = back + alone * front + (1 - alone) * tied_copy / tp + extra
+
+        # Bytes per parameter as ZeRO shards them.
+        by1, by2, by3 = (_shards(plan, shards, stage) for stage in (1, 2, 3))
+        pipelined = 1 - alone
+        weight = kinds.weight / (by1 if kinds.gathers else by3)
+        whole = kinds.gathered * np.less(plan.zero_stage, 3) if kinds.gathers else 0
+        # PyTorch's pipeline stages keep gathered weights and whole gradients over all micro-batches.
+        held = np.greater_equal(plan.zero_stage, 3) * kinds.gathered * pipelined
+        on_host = int(plan.offload_optimizer)
+        matrices = (kinds.master + states.matrices * kinds.state + states.fixed_bytes) * (1 - on_host) / by1
+        others = (kinds.master + states.others * kinds.state + states.fixed_bytes) * (1 - on_host) / by1
+        gradient = kinds.gradient / np.where(pipelined > 0, 1, by2) if np.ndim(by2) or np.ndim(pipelined) else (
+            kinds.gradient / (1 if pipelined else by2)
+        )  # fmt: skip
+        persistent = weight + whole + held + (gradient if kinds.gradients_persist else 0)
+        growing = 0 if kinds.gradients_persist else gradient
+
+        # Saved activations.
+        book = ledger(design, plan)
+        kept = total(book.layer, plan, design) * tokens
+        everything = book if plan.recompute == "none" else ledger(design, plan.with_(recompute="none"))
+        one_layer = total(everything.layer, plan, design) * tokens
+        dense_extra = 0
+        if book.dense_ffn:
+            dense_extra = (
+                design.n_dense_layers / pp * tokens
+                * (total(book.dense_ffn, plan, design) - total(book.ffn, plan, design))
+            )  # fmt: skip
+        outside = total(book.outside, plan, design) * tokens
+        entry = total(book.embedding, plan, design) * tokens
+        copies = kinds.copied / tp
+
+        again = 0 if plan.recompute == "none" else one_layer - kept
+        transient = _transient(design, plan) * tokens
+        gathered = _in_flight_weights(plan, kinds.gathered, by3, pipelined)
+        reducing = _in_flight_gradients(kinds.gradient_made, kinds.gradient, by2, pipelined)
+
+        def params(stage: Num, per_layer_bytes: Num, outside_bytes: Num) -> Instant:
+            return Instant(layer * per_layer_bytes, stage * outside_bytes)
+
+        held_first = Instant(layer * (persistent + matrices), first * (persistent + others))
+        held_last = Instant(layer * (persistent + matrices), last * (persistent + others))
+        copies_layer = counts.per_layer_matmul * copies
+        saved_last = Instant(kept, dense_extra + outside + alone * entry)
+        saved_first = Instant(kept * in_flight, (dense_extra + entry) * in_flight + alone * outside)
+        weights_ahead = gathered * (LAYERS_GATHERED * layer)
+        accumulated = np.greater(micro_batches, 1) * growing
+
+        loss_forward, loss_backward = _loss_transients(design, plan, tokens)
+        head = counts.head_matmul / tp
+        base_last = _plus(held_last, saved_last, Instant(copies_layer, head * copies))
+        after = Instant(layer * accumulated, last * accumulated)
+        moments = {
+            "loss, forward": _plus(
+                base_last, after, Instant(0, loss_forward + weights_ahead + gathered * last)
+            ),
+            "loss, backward": _plus(
+                base_last, after, Instant(0, loss_backward + weights_ahead + gathered * last)
+            ),
+            "backward, last layer": _plus(
+                held_last,
+                Instant(kept, dense_extra),
+                Instant(copies_layer, 0),
+                after,
+                Instant(
+                    0,
+                    again
+                    + transient
+                    + weights_ahead
+                    + gathered * last
+                    + reducing * layer
+                    + head * (kinds.gradient_made if not kinds.gradients_persist else 0),
+                ),
+            ),
+            "backward, first layer": _plus(
+                held_last,
+                Instant(layer * growing, last * growing),
+                Instant(0, one_layer + transient + weights_ahead + gathered * last + reducing * layer),
+            ),
+            "end of backward": _plus(
+                held_last,
+                Instant(layer * growing, last * growing),
+                Instant(0, int(design.tied_embeddings) * 2 * front * kinds.gradient_made + reducing * last),
+            ),
+            "optimizer step": _plus(
+                held_last,
+                Instant(
+                    layer * (growing + int(states.foreach) * gradient),
+                    last * (growing + int(states.foreach) * gradient),
+                ),
+            ),
+        }
+        if np.any(np.asarray(pp) > 1):
+            full = np.greater(micro_batches, in_flight) * growing
+            moments["first stage, backward"] = _plus(
+                held_first,
+                saved_first,
+                Instant(copies_layer + layer * full, first * full),
+                Instant(0, again + transient + weights_ahead + gathered * first + reducing * layer),
+            )
+        return cls(
+            layers=layers,
+            weights_first=params(first, weight + whole, weight + whole),
+            weights_last=params(last, weight + whole, weight + whole),
+            gradients_first=params(first, gradient, gradient),
+            gradients_last=params(last, gradient, gradient),
+            optimizer_first=params(first, matrices, others),
+            optimizer_last=params(last, matrices, others),
+            saved_first=saved_first,
+            saved_last=saved_last,
+            moments=moments,
+            ledger=book,
+        )
+
+
+def _transient(design: Design, plan: Plan) -> Num:
+    """Temporary bytes per token while one layer runs backward."""
+    scale = storage(plan.precision, plan.implementation).activation / 2
+    ffn = (8 if design.gated else 2) * design.d_ff * scale / plan.tensor_parallel
+    if plan.attention_kernel == "flash":
+        return ffn
+    scores = 6 * design.n_heads * design.context_length * scale / plan.tensor_parallel
+    return np.maximum(ffn, scores)
+
+
+def _loss_transients(design: Design, plan: Plan, tokens: Num) -> tuple[Num, Num]:
+    """Temporary bytes of the loss beyond the saved log-probabilities, forward and backward.
+
+    Forward: logits in the working precision and in fp32; backward: the gradient of the
+    log-probabilities and of the logits, both fp32.
+    """
+    V = design.vocab_size / plan.tensor_parallel
+    forward = 4 if plan.precision == "fp32" else 6
+    extra = 4 * design.d_model if plan.precision == "amp" else 0
+    if plan.cross_entropy == "chunked":
+        share = 1 / CHUNKS
+        return (forward + 4) * V * tokens * share, 12 * V * tokens * share
+    return (forward * V + extra) * tokens, (8 * V + extra) * tokens
+
+
+# Chunks of the logits under a chunked loss (torchtune's CEWithChunkedOutputLoss: 8).
+CHUNKS = 8
+
+
+def _in_flight_weights(plan: Plan, size: float, by3: Num, pipelined: Num) -> Num:
+    """Bytes per parameter of gathered weights where stage 3 gathers and gives back."""
+    del by3
+    return np.greater_equal(plan.zero_stage, 3) * size * (1 - pipelined)
+
+
+def _in_flight_gradients(made: float, reduced: float, by2: Num, pipelined: Num) -> Num:
+    """Bytes per parameter of gradients on their way into their shards: as made, and the buffer reduced."""
+    return np.greater(by2, 1) * (made + reduced) * (1 - pipelined)
+
+
+def _shards(plan: Plan, shards: Num, stage: int) -> Num:
+    """Over how many ranks ZeRO `stage` splits its part: `shards` or 1."""
+    return np.where(np.greater_equal(plan.zero_stage, stage), shards, 1)[()]
+
+
+def _plus(*parts: Instant) -> Instant:
+    return Instant(sum(part.per_layer for part in parts), sum(part.outside for part in parts))
+
+
+def _ceil(layers: Num, stages: Num) -> Num:
+    """Layers of the fullest stage."""
+    if isinstance(layers, int) and isinstance(stages, int):
+        return -(-layers // stages)
+    return np.ceil(layers / stages)
+
+
+def _larger(a: Num, b: Num) -> Num:
+    value = np.maximum(a, b)
+    return value if isinstance(value, np.ndarray) and value.ndim else value.item()
+
+
+def _largest(values: list[Num]) -> Num:
+    """Elementwise maximum with one temporary."""
+    result = values[0]
+    for value in values[1:]:
+        result = np.maximum(result, value)
+    return result if isinstance(result, np.ndarray) and result.ndim else float(result)
+
+
+def _assumptions(plan: Plan, state: _State) -> tuple[str, ...]:
+    notes = [
+        *state.ledger.assumptions,
+        f"reserved is {RESERVED_PER_ALLOCATED} times allocated (published runs: 1.03 to 1.09)",
+        f"the CUDA context takes {CONTEXT_BYTES / GIB:.2f} GiB outside the allocator",
+    ]
+    if np.any(np.asarray(plan.n_gpus) > 1):
+        notes.append(f"NCCL takes {NCCL_BYTES / GIB:.2f} GiB outside the allocator")
+    return tuple(notes)
