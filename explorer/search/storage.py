@@ -1,0 +1,133 @@
+"""Where studies are kept: a journal file that survives being killed, or any of Optuna's storages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import BaseJournalFileLock
+from optuna.trial import FrozenTrial
+
+from explorer.errors import ExplorerError
+
+IDENTITY = "budget"
+"""Study attribute that says what the study is of."""
+
+
+class KernelLock(BaseJournalFileLock):
+    """A lock that the kernel lets go of when its process dies, however it dies."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(path.name + ".lock")
+        self._file: Any = None
+
+    def acquire(self) -> bool:
+        """Wait for the lock and take it."""
+        import fcntl
+
+        self._file = self._path.open("ab")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        return True
+
+    def release(self) -> None:
+        """Give it back."""
+        self._file.close()
+
+
+def journal_storage(path: Path) -> JournalStorage:
+    """The journal at `path`, made where there is none; a line torn by a kill is cut off first."""
+    lock = KernelLock(path)
+    if path.exists():
+        lock.acquire()
+        try:
+            _cut_torn_line(path)
+        finally:
+            lock.release()
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+
+
+def _cut_torn_line(path: Path) -> None:
+    with path.open("r+b") as file:
+        size = file.seek(0, 2)
+        # Records are at most a few kilobytes; reading back from the end finds the last newline soon.
+        step, kept = 1 << 16, 0
+        for end in range(size, 0, -step):
+            start = max(0, end - step)
+            file.seek(start)
+            at = file.read(end - start).rfind(b"\n")
+            if at >= 0:
+                kept = start + at + 1
+                break
+        if kept < size:
+            file.truncate(kept)
+
+
+class Journal:
+    """The file that keeps a study which runs in memory."""
+
+    def __init__(self, path: Path, study: optuna.Study, identity: Mapping[str, Any]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._kept = optuna.create_study(
+            study_name=study.study_name,
+            storage=journal_storage(path),
+            directions=study.directions,
+            load_if_exists=True,
+        )
+        check_identity(self._kept, identity, str(path))
+        names = study.metric_names
+        if names is not None and self._kept.metric_names != names:
+            self._kept.set_metric_names(names)
+        self._n_kept = len(self._kept.get_trials(deepcopy=False))
+
+    def add(self, trials: Sequence[FrozenTrial], columns: Mapping[str, NDArray[Any]]) -> None:
+        """Append finished trials with their figures as user attributes; those already kept are left alone."""
+        for row, trial in enumerate(trials):
+            if trial.number < self._n_kept:
+                continue
+            attributes = {name: plain(values[row]) for name, values in columns.items()}
+            self._kept.add_trial(
+                optuna.trial.create_trial(
+                    state=trial.state,
+                    values=trial.values,
+                    params=trial.params,
+                    distributions=trial.distributions,
+                    user_attrs=attributes,
+                    system_attrs=trial.system_attrs,
+                )
+            )
+
+
+def check_identity(study: optuna.Study, identity: Mapping[str, Any], where: str) -> None:
+    """Write what the study is of, or compare; a study of something else is refused, saying what changed."""
+    wanted = json.loads(json.dumps(identity, sort_keys=True, default=str))
+    known = study.user_attrs.get(IDENTITY)
+    if known is None:
+        study.set_user_attr(IDENTITY, wanted)
+    elif known != wanted:
+        lines = "; ".join(changes(known, wanted))
+        raise ExplorerError(
+            f"{where} holds a study of another budget, so it cannot be continued: {lines}. "
+            "Undo the change, choose another output, or start over with --force"
+        )
+
+
+def changes(old: Any, new: Any, path: str = "") -> list[str]:
+    """Every difference between two plain structures, as `path: old -> new`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        found: list[str] = []
+        for key in sorted({*old, *new}):
+            found += changes(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+        return found
+    return [] if old == new else [f"{path}: {json.dumps(old)} -> {json.dumps(new)}"]
+
+
+def plain(value: Any) -> Any:
+    """A NumPy value as JSON has it."""
+    return value.item() if isinstance(value, np.generic) else value

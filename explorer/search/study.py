@@ -1,0 +1,209 @@
+"""The study: ask, evaluate in vectorised batches, tell. An ordinary Optuna study, kept on the way.
+
+The study runs in memory and is persisted batch by batch, since writing every step of every trial to
+disk costs a hundred times the evaluation. A run that was cut short is taken up by replaying: the
+sampler is asked for the same trials again, what is already stored is not written twice, and so the
+end is the same as that of an undisturbed run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import optuna
+
+from explorer.search.exact import Exact, exact_front
+from explorer.search.front import Ruler, nondominated
+from explorer.search.outcome import Outcome, SearchProblem
+from explorer.search.samplers import make
+from explorer.search.space import IntArray
+from explorer.search.storage import Journal
+from explorer.search.variables import Variables
+from explorer.units import FloatArray
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a progress bar may show."""
+
+    phase: str
+    """`exact` (share of the lattice decided) or `search` (share of the trials told)."""
+    share: float
+    n_trials: int = 0
+    hypervolume_share: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What a search found, and how close it came."""
+
+    trials: pd.DataFrame
+    """One row per asked trial, in order: number, design, metrics, plan, limits' excess, `feasible`."""
+    front: pd.DataFrame
+    """The front of the feasible trials, best first objective first, with `on_exact_front`."""
+    cloud: pd.DataFrame
+    """Designs the sampler looked at without asking for them."""
+    exact: Exact
+    exact_front: pd.DataFrame
+    sampler: str
+    seed: int
+    n_lattice: int
+    model_evaluations: int
+    """Designs the sampler looked at inside itself."""
+    hypervolume: float
+    hypervolume_exact: float
+    hypervolume_share: float
+    """Of the asked trials alone."""
+    igd_plus: float
+    epsilon: float
+    curve: tuple[tuple[int, float], ...]
+    """(trials told, share of the exact hypervolume)."""
+    seconds: float
+    study: optuna.Study
+    notes: tuple[str, ...] = field(default=())
+
+
+def explore(
+    problem: SearchProblem,
+    *,
+    trials: int,
+    sampler: str = "auto",
+    seed: int = 0,
+    storage: str | None = None,
+    journal: Path | None = None,
+    on_progress: Callable[[Progress], Any] | None = None,
+) -> Search:
+    """Search `problem` for its front with `trials` trials, and measure the result against the exact front.
+
+    `sampler` is a name of `samplers.NAMES` or `exact`, which asks for the exact front itself. `journal`
+    is a file that keeps the study; an unfinished one of the same problem and seed is continued.
+    """
+    began = time.perf_counter()
+    hear = on_progress or (lambda progress: None)
+    exact = exact_front(problem, lambda share: hear(Progress("exact", share)))
+    run = _Run(problem, sampler, seed, exact)
+    if journal is not None:
+        run.keep(Journal(journal, run.study, run.identity))
+    wanted = len(exact.points) if sampler == "exact" else trials
+    while run.n_told < wanted:
+        run.step(min(run.batch, wanted - run.n_told))
+        hear(Progress("search", run.n_told / wanted, run.n_told, run.share))
+    return run.result(time.perf_counter() - began)
+
+
+class _Run:
+    """One study on its way."""
+
+    def __init__(self, problem: SearchProblem, sampler: str, seed: int, exact: Exact) -> None:
+        self.problem, self.seed, self.exact, self.sampler_name = problem, seed, exact, sampler
+        self.variables = Variables(problem.lattice)
+        if sampler == "exact":
+            from explorer.search.samplers import InOrder
+
+            self.sampler: optuna.samplers.BaseSampler = InOrder(exact.points, self.variables)
+            self.batch = max(len(exact.points), 1)
+        else:
+            self.sampler, self.batch = make(sampler, problem, seed)
+        self.study = optuna.create_study(
+            study_name=problem.name,
+            directions=[o.direction for o in problem.objectives],
+            sampler=self.sampler,
+        )
+        self.study.set_metric_names([o.name for o in problem.objectives])
+        self.identity = {"problem": dict(problem.fingerprint), "sampler": sampler, "seed": seed}
+        self.ruler = Ruler.of(exact.coordinates) if len(exact.points) else None
+        self.points: list[IntArray] = []
+        self.outcomes: list[Outcome] = []
+        self.n_told = 0
+        self.journal: Journal | None = None
+
+    def keep(self, journal: Journal) -> None:
+        """Persist every batch from here on."""
+        self.journal = journal
+
+    def step(self, n: int) -> None:
+        """Ask for `n` trials, evaluate them together, tell them, and keep them."""
+        asked = [self.study.ask(self.variables.distributions) for _ in range(n)]
+        points = self.variables.points([t.params for t in asked])
+        outcome = self.problem.outcome(points)
+        values, constraints = outcome.figures.tolist(), outcome.constraints
+        for row, trial in enumerate(asked):
+            for name, excess in constraints.items():
+                trial.set_constraint(name, float(excess[row]))
+            self.study.tell(trial, values[row])
+        self.points.append(points)
+        self.outcomes.append(outcome)
+        if self.journal is not None:
+            self.journal.add(
+                self.study.get_trials(deepcopy=False)[self.n_told :], self.problem.columns(points)
+            )
+        self.n_told += n
+
+    @property
+    def coordinates(self) -> FloatArray:
+        return np.vstack([o.coordinates for o in self.outcomes])
+
+    @property
+    def feasible(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        return np.concatenate([o.feasible for o in self.outcomes])
+
+    @property
+    def share(self) -> float | None:
+        """Share of the exact hypervolume reached by the trials told so far."""
+        return self.ruler.share(self.coordinates[self.feasible]) if self.ruler else None
+
+    def result(self, seconds: float) -> Search:
+        """Tables and indicators."""
+        import pandas as pd
+
+        problem, exact = self.problem, self.exact
+        points = np.vstack(self.points)
+        table = pd.DataFrame({"number": np.arange(len(points)), **problem.columns(points)})
+        found, feasible = self.coordinates, self.feasible
+        good = np.flatnonzero(feasible)
+        front_rows = good[nondominated(found[good])]
+        lattice = problem.lattice
+        front_rows = front_rows[np.lexsort([lattice.keys(points[front_rows]), *found[front_rows].T[::-1]])]
+        front = table.iloc[front_rows].reset_index(drop=True)
+        on_exact = _rows_in(found[front_rows], exact.coordinates)
+        exact_table = pd.DataFrame(problem.columns(exact.points)) if len(exact.points) else table.iloc[:0]
+        looked = getattr(self.sampler, "looked_at", points[:0])
+        ruler = self.ruler
+        hypervolume = ruler.share(found[good]) * ruler.hypervolume if ruler else 0.0
+        curve = ruler.curve(found, feasible) if ruler else np.zeros(len(points))
+        return Search(
+            trials=table,
+            front=front.assign(on_exact_front=on_exact),
+            cloud=pd.DataFrame(problem.columns(looked))
+            if looked is not None and len(looked)
+            else table.iloc[:0],
+            exact=exact,
+            exact_front=exact_table,
+            sampler=self.sampler_name,
+            seed=self.seed,
+            n_lattice=lattice.size,
+            model_evaluations=int(getattr(self.sampler, "model_evaluations", 0)),
+            hypervolume=hypervolume,
+            hypervolume_exact=ruler.hypervolume if ruler else 0.0,
+            hypervolume_share=hypervolume / ruler.hypervolume if ruler else 0.0,
+            igd_plus=ruler.igd_plus(found[good]) if ruler else float("inf"),
+            epsilon=ruler.epsilon(found[good]) if ruler else float("inf"),
+            curve=tuple((k + 1, float(v)) for k, v in enumerate(curve)),
+            seconds=seconds,
+            study=self.study,
+        )
+
+
+def _rows_in(rows: FloatArray, others: FloatArray) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which rows occur among `others`; both come from the same arithmetic, so equality is exact."""
+    known = {o.tobytes() for o in np.ascontiguousarray(others)}
+    return np.array([r.tobytes() in known for r in np.ascontiguousarray(rows)], dtype=bool)
