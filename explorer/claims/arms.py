@@ -1,0 +1,351 @@
+"""The arms of the trade, optimised exactly over a landscape in every posterior draw.
+
+Per chunk of draws the loss of every design is laid out as (draws, contexts, shapes). All corpora
+share everything but the context term, so that part is added last. Arms are minima over slices:
+
+    A  the reference context, constant schedule, shape free
+    B  context free, shape as in A
+    C  context and shape free
+    D  staged schedule, all free; D' staged with the shape of A
+    depth    context and depth free, everything else as in A
+    reshape  context and shape free within RESHAPE of A's number of parameters
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer import quality
+from explorer.claims.landscape import Landscape
+from explorer.errors import NothingFits
+from explorer.units import FloatArray
+
+RESHAPE = 0.03
+"""Designs within this share of arm A's parameters count as the same size."""
+CHUNK_BYTES = 48e6
+"""What one chunk's loss array may take."""
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Picked:
+    """One arm's optimum per draw: arrays of shape (n_draws,)."""
+
+    loss: FloatArray
+    schedule: Index
+    """Which landscape."""
+    context: Index
+    """Row of the landscape."""
+    shape: Index
+    """Column of the landscape."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Outcome:
+    """All arms on one corpus, per draw."""
+
+    arms: Mapping[str, Picked]
+    compute: Mapping[str, FloatArray]
+    """Value name → extra compute (fraction) arm A would need to gain as much, per draw."""
+    recovery_needed: FloatArray | None
+    """Recovery at which the staged lead over arm C vanishes; inf above 1."""
+
+    def value(self, name: str) -> FloatArray:
+        """A value in nats, per draw: context, width, waiting, depth or reshape."""
+        better, worse = VALUES[name]
+        return self.arms[better].loss - self.arms[worse].loss
+
+
+VALUES: dict[str, tuple[str, str]] = {
+    "context": ("A", "B"),
+    "width": ("B", "C"),
+    "waiting": ("C", "D"),
+    "depth": ("B", "depth"),
+    "reshape": ("B", "reshape"),
+}
+"""Value → the arms whose losses differ by it: loss(first) − loss(second)."""
+
+
+def solve(
+    grids: Sequence[Landscape],
+    reference_context: float,
+    coefficients: Mapping[str, quality.Coefficients],
+    *,
+    baseline: Landscape | None = None,
+    lifted: tuple[str, ...] = (),
+    shape_of_a: int | None = None,
+) -> dict[str, Outcome]:
+    """The arms on every corpus: corpus → `Outcome`, over as many draws as the coefficients hold.
+
+    `grids` come from `landscapes` (the constant schedule first). All corpora's coefficients have to
+    hold the same draws of everything but the context term (see `groups`). `lifted` names
+    limits that are ignored; `shape_of_a` fixes arm A's shape. Raises NothingFits where no design fits
+    at the reference context.
+    """
+    masks = [g.feasible_without(lifted) for g in grids]
+    row = grids[0].row(reference_context)
+    if not masks[0][row].any():
+        raise NothingFits(
+            f"no design fits the budget at the reference context of {reference_context:g} tokens"
+        )
+    n = next(iter(coefficients.values())).n_draws or 1
+    size = sum(g.shape[0] * g.shape[1] for g in grids) * 8
+    step = int(max(1, min(n, CHUNK_BYTES // size)))
+    parts: dict[str, list[Outcome]] = {name: [] for name in coefficients}
+    for start in range(0, n, step):
+        rows = np.arange(start, min(n, start + step))
+        some = {name: _draws(k, rows) for name, k in coefficients.items()}
+        for name, found in _chunk(grids, masks, row, some, baseline, shape_of_a).items():
+            parts[name].append(found)
+    return {name: _stack(found) for name, found in parts.items()}
+
+
+def losses_at(
+    grids: Sequence[Landscape], picked: Sequence[tuple[int, int, int]], k: quality.Coefficients
+) -> FloatArray:
+    """Loss of single designs (schedule, context row, shape column) in every draw: (n_draws, n_designs)."""
+    k = _draws(k, np.arange(k.n_draws or 1))
+    columns = [_single(grids[s], c, x) for s, c, x in picked]
+    given = {name: np.array([col[name] for col in columns]) for name in columns[0]}
+    return np.asarray(quality.loss(k, **given))
+
+
+def groups(draws: Mapping[str, quality.Posterior]) -> list[dict[str, quality.Coefficients]]:
+    """Corpora that kept the same proposals, together: only their context terms differ."""
+    found: dict[bytes, dict[str, quality.Coefficients]] = {}
+    for name, p in draws.items():
+        found.setdefault(p.rows.tobytes(), {})[name] = p.coefficients
+    return list(found.values())
+
+
+def _draws(k: quality.Coefficients, rows: Index) -> quality.Coefficients:
+    """Some draws, as arrays also where there is a single one (the central values)."""
+    if k.n_draws is not None:
+        return k.take(rows)
+    names = [f.name for f in fields(k) if f.name not in ("power", "reference_context")]
+    return k.with_(**{name: np.array([float(getattr(k, name))]) for name in names})
+
+
+def _single(g: Landscape, c: int, x: int) -> dict[str, float]:
+    n_law = g.n_law[min(c, g.n_law.shape[0] - 1), x]
+    return {
+        "n_params": float(n_law),
+        "n_tokens": float(g.n_tokens[c, x]),
+        "context_length": float(g.contexts[c]),
+        "aspect": float(g.d_model[x] / g.n_layers[x]),
+        "staged_from": g.staged_from,
+        "staged_share": g.staged_share,
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class _Terms:
+    """The loss of a landscape in a chunk of draws, before and after a corpus is chosen.
+
+    loss = rest + weight · s · (short + r · (shape − short)), all times the aspect factor already.
+    """
+
+    grid: Landscape
+    rest: FloatArray
+    """(K, C, S): everything but the context term; inf where infeasible."""
+    factor: FloatArray
+    """(K, 1, S)"""
+    recovered: FloatArray | None
+    """(K, C, S): r of a staged schedule."""
+
+    def shapes(self, k: quality.Coefficients) -> tuple[FloatArray, FloatArray]:
+        """(K, C, 1): the context shape that is had anyway, and what lies beyond, times r."""
+        full = np.asarray(quality.context_shape(k, self.grid.contexts[:, None]))
+        if self.recovered is None:
+            return full, np.zeros_like(full)
+        short = np.asarray(quality.context_shape(k, np.full((1, 1), self.grid.staged_from)))
+        return short, full - short
+
+    def weight(self, k: quality.Coefficients) -> FloatArray:
+        """(K, 1 or C, S): s·K(N) times the aspect factor."""
+        return np.asarray(quality.context_scale(k, self.grid.n_law)) * self.factor
+
+    def loss(self, k: quality.Coefficients) -> FloatArray:
+        """(K, C, S)"""
+        if not np.any(k.s):
+            return self.rest
+        here, beyond = self.shapes(k)
+        shape = here if self.recovered is None else here + self.recovered * beyond
+        return self.rest + self.weight(k) * shape
+
+
+def _terms(g: Landscape, mask: NDArray[np.bool_], k: quality.Coefficients) -> _Terms:
+    aspect = (g.d_model / g.n_layers)[None, :]
+    factor = np.broadcast_to(
+        quality.aspect_factor(k, aspect, g.n_law[:1]), (k.n_draws or 1, 1, len(g.d_model))
+    )
+    capacity, data = quality.capacity_term(k, g.n_law), quality.data_term(k, g.n_tokens)
+    staging = {"staged_from": g.staged_from, "staged_share": g.staged_share}
+    window = quality.window_term(k, g.contexts[:, None], **staging)
+    rest = np.asarray(quality.combine(k, capacity, data, 0.0, window, factor))
+    rest = np.where(mask, rest, np.inf)
+    extension = g.staged_share * g.n_tokens
+    recovered = np.asarray(quality.recovery(k, extension)) if g.staged_from else None
+    if recovered is not None:
+        recovered = np.broadcast_to(recovered, rest.shape)
+    return _Terms(g, rest, factor, recovered)
+
+
+def _chunk(
+    grids: Sequence[Landscape],
+    masks: Sequence[NDArray[np.bool_]],
+    row: int,
+    coefficients: Mapping[str, quality.Coefficients],
+    baseline: Landscape | None,
+    shape_of_a: int | None,
+) -> dict[str, Outcome]:
+    first = next(iter(coefficients.values()))
+    terms = [_terms(g, m, first) for g, m in zip(grids, masks, strict=True)]
+    own = _terms(baseline, baseline.feasible, first) if baseline is not None else None
+    return {name: _outcome(terms, own, row, k, shape_of_a) for name, k in coefficients.items()}
+
+
+def _outcome(
+    terms: Sequence[_Terms],
+    own: _Terms | None,
+    row: int,
+    k: quality.Coefficients,
+    shape_of_a: int | None,
+) -> Outcome:
+    constant, g = terms[0].loss(k), terms[0].grid
+    n = len(constant)
+    draws = np.arange(n)
+
+    a = np.full(n, shape_of_a) if shape_of_a is not None else constant[:, row, :].argmin(axis=1)
+    arms = {"A": _picked(constant, np.full(n, row), a)}
+    arms["B"] = _picked(constant, constant[draws, :, a].argmin(axis=1), a)
+    arms["C"] = _best(constant)
+    arms["depth"], arms["reshape"] = _kept(constant, g, a)
+    if own is not None:
+        alone = own.loss(k)
+        best = alone[:, :, 0].argmin(axis=1)
+        arms["baseline"] = replace(
+            _picked(alone, best, np.zeros(n, dtype=np.int64)), schedule=np.full(n, -1, dtype=np.int64)
+        )
+    needed: FloatArray | None = None
+    if len(terms) > 1:
+        staged = [t.loss(k) for t in terms[1:]]
+        arms["D"] = _first([replace(_best(t), schedule=np.full(n, i + 1)) for i, t in enumerate(staged)])
+        arms["D'"] = _first(
+            [
+                replace(_picked(t, t[draws, :, a].argmin(axis=1), a), schedule=np.full(n, i + 1))
+                for i, t in enumerate(staged)
+            ]
+        )
+        needed = cast(
+            FloatArray, np.minimum.reduce([_recovery_needed(t, k, arms["C"].loss) for t in terms[1:]])
+        )
+    outcome = Outcome(arms=arms, compute={}, recovery_needed=needed)
+    values = {name: outcome.value(name) for name, (_, arm) in VALUES.items() if arm in arms}
+    return replace(outcome, compute=_equivalent(terms[0], row, k, arms["A"].loss, values))
+
+
+def _picked(loss: FloatArray, context: Index, shape: Index) -> Picked:
+    n = len(loss)
+    found = loss[np.arange(n), context, shape]
+    return Picked(loss=found, schedule=np.zeros(n, dtype=np.int64), context=context, shape=shape)
+
+
+def _best(loss: FloatArray) -> Picked:
+    context, shape = np.unravel_index(loss.reshape(len(loss), -1).argmin(axis=1), loss.shape[1:])
+    return _picked(loss, context, shape)
+
+
+def _kept(loss: FloatArray, g: Landscape, a: Index) -> tuple[Picked, Picked]:
+    """The best design at arm A's width, and the best of arm A's size."""
+    n_params = g.n_params[0]
+    found: dict[str, list[tuple[int, int]]] = {"depth": [], "reshape": []}
+    for i, shape in enumerate(a):
+        same_levers = np.ones(len(g.d_model), dtype=bool)
+        for values in g.levers.values():
+            same_levers &= values == values[shape]
+        sets = {
+            "depth": (g.d_model == g.d_model[shape]) & same_levers,
+            "reshape": np.abs(n_params / n_params[shape] - 1) <= RESHAPE,
+        }
+        for name, chosen in sets.items():
+            columns = np.flatnonzero(chosen)
+            c, x = np.unravel_index(loss[i][:, columns].argmin(), (loss.shape[1], len(columns)))
+            found[name].append((int(c), int(columns[x])))
+    depth, reshape = (np.array(found[name]).T for name in ("depth", "reshape"))
+    return _picked(loss, depth[0], depth[1]), _picked(loss, reshape[0], reshape[1])
+
+
+def _first(candidates: list[Picked]) -> Picked:
+    """The best of several schedules per draw."""
+    losses = np.stack([p.loss for p in candidates])
+    which = losses.argmin(axis=0)
+    draws = np.arange(losses.shape[1])
+
+    def chosen(name: str) -> Any:
+        return np.stack([getattr(p, name) for p in candidates])[which, draws]
+
+    return Picked(**{name: chosen(name) for name in ("loss", "schedule", "context", "shape")})
+
+
+def _recovery_needed(t: _Terms, k: quality.Coefficients, target: FloatArray) -> FloatArray:
+    """Least recovery with which some staged design reaches `target`, per draw; inf above 1."""
+    here, beyond = t.shapes(k)
+    weight = t.weight(k)
+    without = t.rest + weight * here
+    gain = -weight * beyond
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r = (without - target[:, None, None]) / gain
+    r = np.where(without <= target[:, None, None], 0.0, np.where(gain > 0, r, np.inf))
+    least = r.reshape(len(r), -1).min(axis=1)
+    return np.where(least > 1, np.inf, least)
+
+
+def _equivalent(
+    t: _Terms, row: int, k: quality.Coefficients, loss_a: FloatArray, values: Mapping[str, FloatArray]
+) -> dict[str, FloatArray]:
+    """Extra compute arm A would need for each value, re-choosing its shape at the reference context.
+
+    Tokens scale with compute while parameter and memory limits stay. For every shape the tokens that
+    reach the target follow from inverting the data term; the least compute over all shapes counts,
+    beside what arm A needs for its own loss.
+    """
+    g = t.grid
+    fits = np.isfinite(t.rest[:, row, :])
+    capacity = np.asarray(quality.capacity_term(k, g.n_law[min(row, len(g.n_law) - 1)]))
+    window = np.asarray(quality.window_term(k, g.contexts[row : row + 1]))
+    scale = np.asarray(quality.context_scale(k, g.n_law[min(row, len(g.n_law) - 1)]))
+    shape = np.asarray(quality.context_shape(k, g.contexts[row : row + 1]))
+    lead = k.lead(1)
+    fixed = lead.E + window + scale * shape
+    factor = t.factor[:, 0, :]
+
+    def least(target: FloatArray) -> FloatArray:
+        reached = np.maximum(target[:, None] / factor - fixed, 0.0) ** (1 / k.power) - capacity
+        with np.errstate(divide="ignore", invalid="ignore"):
+            tokens = np.exp((lead.log_B - np.log(reached)) / lead.beta)
+        possible = fits & (reached > 0) & (tokens <= g.tokens_of_data * (1 + 1e-9))
+        share = np.where(possible, tokens / g.tokens_by_compute[row], np.inf)
+        return cast(FloatArray, share.min(axis=1))
+
+    own = least(loss_a * (1 + 1e-12))
+    return {name: least(loss_a - value) / own - 1 for name, value in values.items()}
+
+
+def _stack(parts: list[Outcome]) -> Outcome:
+    def picked(name: str) -> Picked:
+        return Picked(
+            **{f.name: np.concatenate([getattr(p.arms[name], f.name) for p in parts]) for f in fields(Picked)}
+        )
+
+    needed = [p.recovery_needed for p in parts if p.recovery_needed is not None]
+    return Outcome(
+        arms={name: picked(name) for name in parts[0].arms},
+        compute={name: np.concatenate([p.compute[name] for p in parts]) for name in parts[0].compute},
+        recovery_needed=np.concatenate(needed) if needed else None,
+    )
