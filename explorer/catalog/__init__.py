@@ -1,6 +1,17 @@
 """Published facts as data files with a source per row, and small typed loaders."""
 
+from explorer.catalog.accelerators import Accelerator, accelerator, accelerator_from, accelerators
 from explorer.catalog.corpora import Corpus, corpora, corpus
 from explorer.catalog.laws import Law, laws
 
-__all__ = ["Corpus", "Law", "corpora", "corpus", "laws"]
+__all__ = [
+    "Accelerator",
+    "Corpus",
+    "Law",
+    "accelerator",
+    "accelerator_from",
+    "accelerators",
+    "corpora",
+    "corpus",
+    "laws",
+]

@@ -49,6 +49,8 @@ class Efficiency:
     network_latency_seconds: float
     launch_seconds: dict[str, float]
     """Host time per kernel launch, by implementation: the floor under small kernels."""
+    step_seconds: dict[str, float]
+    """Fixed host time of an optimizer step, by implementation."""
     fitted_on: str
     """Measurements the curve was fitted on, or that it is only scaled from peaks."""
 
