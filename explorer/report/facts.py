@@ -1,0 +1,166 @@
+"""What a result says, picked out once: the names, rows and shares that sentences, tables and charts share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from explorer.catalog.metrics import METRICS, Metric
+from explorer.report import words
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from explorer.claims.records import CorpusTrade
+    from explorer.result import Result
+
+PICK_LABELS = {"best-loss": "lowest loss", "knee": "knee", "longest": "longest context"}
+COUNTED = ("n_heads", "n_kv_heads", "d_head", "d_ff", "ffn", "vocab_size", "attention")
+BINDING = 0.99
+"""A limit used to at least this share is said to bind."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A result with the questions a page asks of it."""
+
+    result: Result
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return str(self.result.budget.name)
+
+    @property
+    def corpus(self) -> str:
+        """The corpus the budget asks about."""
+        corpus = self.result.budget.quality.corpus
+        return str(getattr(corpus, "name", corpus))
+
+    @property
+    def law(self) -> str:
+        """The law the loss comes from."""
+        return str(self.result.provenance.get("law", self.result.budget.quality.law))
+
+    @property
+    def hardware(self) -> str:
+        """8 × h100-sxm-80gb."""
+        hardware = self.result.budget.hardware
+        return f"{words.whole(hardware.gpus)} × {getattr(hardware.accelerator, 'name', hardware.accelerator)}"
+
+    @cached_property
+    def corpora(self) -> tuple[str, ...]:
+        """Corpora the trials carry a loss for; the asked one alone where they carry only that."""
+        prefix = "loss_"
+        names = [c.removeprefix(prefix) for c in self.result.trials.columns if c.startswith(prefix)]
+        found = [n for n in names if n not in ("p05", "p50", "p95")]
+        return tuple(found) if self.corpus in found else (self.corpus,)
+
+    @cached_property
+    def objectives(self) -> tuple[tuple[Metric, str], ...]:
+        """Metric and direction of each objective."""
+        return tuple((METRICS[o.metric], str(o.direction)) for o in self.result.budget.objectives)
+
+    @cached_property
+    def y(self) -> Metric:
+        """What the front is drawn against upwards: the loss, or else the first objective."""
+        return next((m for m, _ in self.objectives if m.name == "loss"), self.objectives[0][0])
+
+    @cached_property
+    def x(self) -> Metric:
+        """What the front is drawn along: the first objective that is not upwards, or the context length."""
+        return next((m for m, _ in self.objectives if m.name != self.y.name), METRICS["context_length"])
+
+    def direction(self, metric: Metric) -> str:
+        """Which way of a metric is better here."""
+        return next((d for m, d in self.objectives if m.name == metric.name), metric.direction)
+
+    @cached_property
+    def best_number(self) -> int:
+        """The front's row with the lowest loss."""
+        return int(self.result.picks.get("best-loss", 0))
+
+    @cached_property
+    def best(self) -> pd.Series[Any]:
+        """The design with the lowest loss."""
+        return self.result.front.iloc[self.best_number]
+
+    @cached_property
+    def picks(self) -> dict[int, str]:
+        """Front row → what it is called; several names where one design is several picks."""
+        names: dict[int, list[str]] = {}
+        for name, row in self.result.picks.items():
+            names.setdefault(int(row), []).append(PICK_LABELS.get(name, name.replace("-", " ")))
+        return {row: ", ".join(labels) for row, labels in names.items()}
+
+    @property
+    def asked(self) -> CorpusTrade | None:
+        """The trade on the asked corpus."""
+        return self.result.trade.asked if self.result.trade else None
+
+    def limits(self, row: Mapping[str, Any] | pd.Series[Any]) -> dict[str, float]:
+        """Each limit → the share of it that a design uses; 1 is all of it."""
+        return {
+            str(k).removeprefix("excess_"): 1 + float(row[k])
+            for k in self.result.trials.columns
+            if str(k).startswith("excess_") and row[k] == row[k]
+        }
+
+    def binding(self, row: Mapping[str, Any] | pd.Series[Any]) -> list[str]:
+        """The limits a design uses up, the fullest first."""
+        used = sorted(self.limits(row).items(), key=lambda kv: -kv[1])
+        return [k for k, share in used if share >= BINDING]
+
+    def reason(self, row: Mapping[str, Any] | pd.Series[Any]) -> str:
+        """Why a design is infeasible: each broken limit and how far it is exceeded."""
+        over = sorted(self.limits(row).items(), key=lambda kv: -kv[1])
+        return "; ".join(f"{words.limit(k)} {over_by(share - 1)}" for k, share in over if share > 1 + 1e-9)
+
+    @cached_property
+    def extrapolated_share(self) -> float | None:
+        """Share of the front outside the law's domain; None where the tables do not say."""
+        front = self.result.front
+        if "extrapolated" not in front or not len(front):
+            return None
+        return float(flags(front["extrapolated"]).mean())
+
+
+def over_by(excess: float) -> str:
+    """How far a limit is exceeded: percent, or a factor where percent stops being readable."""
+    return f"{words.percent(excess)} over" if excess < 1 else f"{words.number(1 + excess, 2)}× the limit"
+
+
+def flags(column: pd.Series[Any]) -> pd.Series[bool]:
+    """Truth of a column that holds truth values or lists of what is outside, as text."""
+    return column.map(lambda v: bool(v) and v not in ("", "[]", "()", "none", "False"))
+
+
+def schedule(row: Mapping[str, Any] | pd.Series[Any]) -> str:
+    """`constant`, or `staged: 4,096 tokens, last 5% at full length`."""
+    start = float(row.get("staged_from", 0) or 0)
+    if not start > 0:
+        return "constant"
+    return f"staged ({words.whole(start)}, last {words.percent(float(row['staged_share']))} at c)"
+
+
+def plan(row: Mapping[str, Any] | pd.Series[Any]) -> str:
+    """The plan in one line: micro-batch, recompute, parallel sizes."""
+
+    def size(key: str) -> int:
+        value = row.get(key, 1)
+        return int(value) if value == value and value is not None else 1
+
+    ways = [("TP", "tensor_parallel"), ("PP", "pipeline_parallel"), ("CP", "context_parallel"), ("DP", "data_parallel")]
+    split = " × ".join(f"{short} {size(key)}" for short, key in ways if size(key) > 1) or "one GPU"
+    recompute = str(row.get("recompute", "none"))
+    kept = {"none": "no recompute", "selective": "selective recompute", "full": "full recompute"}
+    zero = f", ZeRO-{size('zero_stage')}" if row.get("zero_stage", 0) and size("data_parallel") > 1 else ""
+    return f"{split}{zero}, micro-batch {size('micro_batch')}, {kept.get(recompute, recompute)}"
+
+
+def shape(row: Mapping[str, Any] | pd.Series[Any]) -> str:
+    """c = 27,648, d = 3,584, L = 44."""
+    c, d, layers = (words.whole(float(row[k])) for k in ("context_length", "d_model", "n_layers"))
+    return f"c = {c} tokens, d = {d}, L = {layers}"

@@ -1,0 +1,69 @@
+"""The table of designs that the front, the plane, the parallel axes and the query box share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from explorer.report import facts as f
+from explorer.report.facts import Facts
+from explorer.report.figures import axes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_ROWS = 5_000
+"""Designs a page embeds; more would make it heavy without showing more."""
+FIGURES = (
+    "context_length", "d_model", "n_layers", "n_params", "n_tokens", "loss", "gpu_hours", "days",
+    "tokens_per_second_per_gpu", "mfu", "energy_kwh", "price", "train_flops", "lifetime_flops",
+)  # fmt: skip
+GIB = 2.0**30
+
+
+def designs(facts: Facts) -> pd.DataFrame:
+    """Front, trials, exact front and cloud as one table with `id`, `kind`, `front`, `ok` and `why`."""
+    import pandas as pd
+
+    result = facts.result
+    keys = [k for k in ("context_length", "d_model", "n_layers", "staged_from", "staged_share") if k in result.trials]
+    keys += [k for k in f.COUNTED if k in result.trials]
+    parts = [
+        result.front.assign(kind="front", front=1),
+        result.trials.assign(kind="trial", front=0),
+        result.exact_front.assign(kind="exact", front=0),
+        result.cloud.assign(kind="cloud", front=0),
+    ]
+    whole = pd.concat([p for p in parts if len(p)], ignore_index=True)
+    whole = whole.drop_duplicates(subset=keys).head(MOST_ROWS).reset_index(drop=True)
+    out: dict[str, Any] = {"id": range(len(whole)), "kind": whole["kind"], "front": whole["front"]}
+    out["ok"] = whole["feasible"].astype(bool).astype(int)
+    for name in FIGURES:
+        if name in whole and whole[name].notna().any():
+            out[name] = whole[name].map(lambda v: float(f"{v:.6g}"))
+    for metric, (column, _) in axes.PAGE_COLUMNS.items():
+        if metric in whole:
+            out[column] = (whole[metric] / GIB).map(lambda v: float(f"{v:.4g}"))
+    for corpus in facts.corpora:
+        if f"loss_{corpus}" in whole:
+            out[f"loss_{corpus}"] = whole[f"loss_{corpus}"].round(5)
+    records = whole.to_dict(orient="records")
+    out["staged"] = [int(float(r.get("staged_from", 0) or 0) > 0) for r in records]
+    out["schedule"] = [f.schedule(r) for r in records]
+    out["plan"] = [f.plan(r) if r["kind"] != "cloud" else "" for r in records]
+    out["why"] = ["" if r["feasible"] else facts.reason(r) for r in records]
+    out["outside"] = f.flags(whole["extrapolated"]).astype(int) if "extrapolated" in whole else 0
+    table = pd.DataFrame(out)
+    table["x"], table["y"] = table[axes.column(facts.x)], table[axes.column(facts.y)]
+    exact = _same(whole, result.exact_front, keys)
+    table["exact"] = exact.astype(int)
+    return table
+
+
+def _same(whole: pd.DataFrame, exact: pd.DataFrame, keys: list[str]) -> pd.Series[bool]:
+    """Which rows of `whole` are designs of the exact front."""
+    import pandas as pd
+
+    if not len(exact):
+        return pd.Series(False, index=whole.index)
+    known = pd.MultiIndex.from_frame(exact[keys])
+    return pd.Series(pd.MultiIndex.from_frame(whole[keys]).isin(known), index=whole.index)

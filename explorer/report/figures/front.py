@@ -1,0 +1,199 @@
+"""What can be had: the front of the feasible designs, with everything that was tried behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+
+from explorer.report import facts as f
+from explorer.report import words
+from explorer.report.chart import Chart, Table, specify
+from explorer.report.facts import Facts
+from explorer.report.figures import axes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN_INFEASIBLE = 1_200
+"""Grey marks drawn; a brush over more than this stutters."""
+
+
+def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
+    """The front, loss (or the first objective) upwards."""
+    ok = designs[designs["ok"] == 1]
+    y_low, y_high = window(ok["y"], facts.direction(facts.y))
+    x = axes.along(facts.x, "x")
+    y = alt.Y(
+        "y:Q",
+        title=axes.title(facts.y),
+        scale=alt.Scale(zero=False, nice=False, domainMin=alt.expr("yLow"), domainMax=alt.expr("yHigh")),
+    )
+    tips = tooltips(designs)
+    brush = alt.selection_interval(name="brush", zoom=False)
+    source = alt.Chart(alt.NamedData("designs"))
+    names = alt.Chart(alt.NamedData("picks"))
+    layers = [
+        source.transform_filter(f"datum.ok == 0 && datum.id % {thinning(designs)} == 0")
+        .mark_point(shape="cross", size=18, color="@faint", opacity=0.55, clip=True, strokeWidth=1)
+        .encode(x=x, y=y, tooltip=tips),
+        source.transform_filter("datum.ok == 1 && datum.front == 0")
+        .mark_point(size=16, color="@c5", opacity=0.5, filled=True, clip=True)
+        .encode(x=x, y=y, tooltip=tips),
+        source.transform_filter("datum.exact == 1 && exactShown")
+        .mark_line(interpolate="step-after", color="@muted", strokeWidth=1.25, strokeDash=[4, 3], clip=True)
+        .encode(x=x, y=y, order="x:Q"),
+        source.transform_filter("datum.front == 1")
+        .mark_point(filled=True, size=75, opacity=alt.expr("dim ? 0.25 : 1"), clip=True)
+        .encode(
+            x=x,
+            y=y,
+            tooltip=tips,
+            color=alt.value("@accent"),
+            shape=alt.Shape(
+                "staged:N",
+                scale=alt.Scale(domain=[0, 1], range=["circle", "triangle-up"]),
+                legend=alt.Legend(
+                    title="Front:", labelExpr="datum.value == 1 ? 'staged schedule' : 'constant schedule'",
+                    symbolFillColor="@accent", symbolStrokeColor="@accent",
+                ) if designs.loc[designs["front"] == 1, "staged"].nunique() > 1 else None,
+            ),
+        )
+        .add_params(brush),
+        alt.Chart(alt.NamedData("selected"))
+        .mark_point(filled=False, size=150, color="@hot", strokeWidth=2.5, clip=True)
+        .encode(x=x, y=y, tooltip=tips),
+        names.mark_text(dy=-15, align="left", dx=-4, fontSize=12.5, color="@ink", clip=False).encode(x=x, y=y, text="label:N"),
+    ]  # fmt: skip
+    front = facts.result.front
+    return Chart(
+        name="front",
+        title=f"What can be had: {facts.y.label.lower()} against {facts.x.label.lower()}",
+        takeaway=takeaway(facts),
+        how_to_read=(
+            "Filled marks are the front: nothing feasible beats them in both directions. The dashed step is the "
+            "exact front of the whole lattice; small dots are feasible and beaten; grey crosses break a limit, "
+            "which the tooltip names. Drag over the front to select designs everywhere on the page."
+        ),
+        description=(
+            f"Scatter plot of {len(designs):,} designs: {facts.y.label} ({axes.unit(facts.y)}) against "
+            f"{facts.x.label} ({axes.unit(facts.x)}). {len(front)} designs form the front. {takeaway(facts)}"
+        ),
+        spec=specify(layers, 400, dim=False, exactShown=True, yLow=y_low, yHigh=y_high),
+        data={"designs": designs, "picks": picks(facts, designs), "selected": designs.iloc[:0]},
+        table=table(facts),
+        height=460,
+    )
+
+
+def tooltips(designs: pd.DataFrame) -> list[alt.Tooltip]:
+    """The same lines over every design, each with its unit."""
+    lines = [
+        ("context_length", "Context c (tokens)", ",.0f"), ("d_model", "Width d", ",.0f"),
+        ("n_layers", "Layers L", ",.0f"), ("n_params", "Parameters", ".3s"), ("loss", "Loss (nats/token)", ".4f"),
+        ("n_tokens", "Training tokens", ".3s"), ("gpu_hours", "GPU-hours", ",.0f"), ("days", "Days", ",.1f"),
+        ("memory_gib", "Training memory (GiB per GPU)", ",.1f"), ("kv_gib", "KV cache (GiB)", ",.2f"),
+        ("serving_gib", "Serving memory (GiB)", ",.1f"), ("energy_kwh", "Energy (kWh)", ",.0f"),
+        ("price", "Price (currency)", ",.0f"),
+    ]  # fmt: skip
+    tips = [alt.Tooltip(f"{c}:Q", title=t, format=form) for c, t, form in lines if c in designs]
+    text = [("schedule", "Schedule"), ("plan", "Plan"), ("why", "Infeasible because")]
+    return tips + [alt.Tooltip(f"{c}:N", title=t) for c, t in text]
+
+
+def picks(facts: Facts, designs: pd.DataFrame) -> pd.DataFrame:
+    """The named designs of the front, with their labels."""
+    rows = designs[(designs["kind"] == "front") & designs["id"].isin(list(facts.picks))]
+    return rows[["id", "context_length", "d_model", "x", "y"]].assign(label=[facts.picks[i] for i in rows["id"]])
+
+
+def window(values: pd.Series[float], direction: str) -> tuple[float, float]:
+    """The vertical range worth seeing: the front and three quarters of what is feasible behind it."""
+    if not len(values):
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.quantile(0.9))
+    if direction == "maximize":
+        low, high = float(values.quantile(0.1)), float(values.max())
+    margin = 0.06 * (high - low or abs(high) or 1.0)
+    return low - margin, high + margin
+
+
+def thinning(designs: pd.DataFrame) -> int:
+    """Of the infeasible designs every how manyth is drawn."""
+    return max(1, -(-int((designs["ok"] == 0).sum()) // SHOWN_INFEASIBLE))
+
+
+def takeaway(facts: Facts) -> str:
+    """From one end of the front to the other."""
+    front = facts.result.front
+    x, y = facts.x, facts.y
+    if len(front) == 1 or x.name not in front or y.name not in front:
+        return f"One design is best in everything asked for: {f.shape(facts.best)}."
+    by_y = front.sort_values(y.name, ascending=facts.direction(y) == "minimize")
+    first, last = by_y.iloc[0], by_y.iloc[-1]
+    return (
+        f"Along the {len(front)} designs of the front, {x.label.lower()} goes from {value(first[x.name], x.name)} to "
+        f"{value(last[x.name], x.name)} and {y.label.lower()} from {value(first[y.name], y.name)} to "
+        f"{value(last[y.name], y.name)}{exchange(facts)}."
+    )
+
+
+def exchange(facts: Facts) -> str:
+    """What a doubling of the context costs on average along the front, in nats."""
+    import math
+
+    front = facts.result.front
+    if {facts.x.name, facts.y.name} != {"context_length", "loss"} or len(front) < 2:
+        return ""
+    ends = front.sort_values("context_length").iloc[[0, -1]]
+    doublings = math.log2(float(ends["context_length"].iloc[1]) / float(ends["context_length"].iloc[0]))
+    cost = float(ends["loss"].iloc[1]) - float(ends["loss"].iloc[0])
+    return f": {words.nats(cost / doublings)} per doubling of the context" if doublings > 0 else ""
+
+
+def value(amount: float, name: str) -> str:
+    """One figure of a design, with its unit."""
+    amount = float(amount)
+    if name in axes.PAGE_COLUMNS:
+        return words.memory(amount)
+    plain = {
+        "context_length": words.tokens, "loss": words.loss, "gpu_hours": words.hours, "days": words.days,
+        "train_flops": words.flops, "lifetime_flops": words.flops, "mfu": words.percent,
+    }  # fmt: skip
+    if name in plain:
+        return plain[name](amount)
+    from explorer.catalog.metrics import METRICS
+
+    unit = METRICS[name].unit if name in METRICS else ""
+    return f"{words.count(amount)} {unit}".strip()
+
+
+def table(facts: Facts) -> Table:
+    """The front in the units of the chart."""
+    front = facts.result.front
+    metrics = [m for m, _ in facts.objectives if m.name in front]
+    rows = [
+        (words.whole(r["context_length"]), words.whole(r["d_model"]), words.whole(r["n_layers"]),
+         *(value(r[m.name], m.name) for m in metrics if m.name != "context_length"), facts.picks.get(k, ""))
+        for k, (_, r) in enumerate(front.head(200).iterrows())
+    ]  # fmt: skip
+    heads = [f"{m.label} ({axes.unit(m)})" for m in metrics if m.name != "context_length"]
+    return Table(
+        caption="The front: objectives of every design on it",
+        columns=("Context c (tokens)", "Width d", "Layers L", *heads, "Pick"),
+        rows=tuple(rows),
+        numeric=frozenset(range(3 + len(heads))),
+        left_out=max(0, len(front) - 200),
+    )
+
+
+def steps(facts: Facts) -> list[dict[str, Any]]:
+    """Exchange rate between neighbours of the front, for the reader who looks for a knee."""
+    front = facts.result.front.sort_values("context_length").reset_index(drop=True)
+    rows = []
+    for k in range(1, len(front)):
+        a, b = front.iloc[k - 1], front.iloc[k]
+        more = float(b["context_length"]) - float(a["context_length"])
+        if more > 0:
+            rows.append({"row": k, "nats_per_k": (float(b["loss"]) - float(a["loss"])) / (more / 1024)})
+    return rows

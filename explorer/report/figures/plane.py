@@ -1,0 +1,263 @@
+"""Where designs lie: loss over the plane of context length and width, with the lines the idea speaks of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import numpy as np
+
+from explorer.report import palette, words
+from explorer.report import facts as f
+from explorer.report.chart import Chart, Table, specify
+from explorer.report.facts import Facts
+from explorer.report.figures import axes, front
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STEPS = (0.002, 0.005, 0.01, 0.03, 0.1, 0.3)
+"""Edges of the colour classes, nats above the best; the first ones lie within seed noise (.01–.02)."""
+GRADES = (*(f"≤ {s:g}" for s in STEPS), f"> {STEPS[-1]:g}")
+MOST_CELLS = 4_000
+
+
+def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
+    """The best loss in every cell of the c × d plane."""
+    cells = cells_of(facts)
+    models, lines = models_of(facts, cells), lines_of(facts, cells)
+    c_span = [float(cells["c_low"].min()), float(cells["c_high"].max())]
+    d_span = [float(cells["d_low"].min()), float(cells["d_high"].max())]
+    x = alt.X(
+        "context_length:Q",
+        title="Context length c (tokens, 1k = 1,024)",
+        scale=alt.Scale(type="log", base=2, domain=c_span, nice=False),
+        axis=alt.Axis(values=axes.POWERS_OF_TWO, labelExpr=axes.TOKENS, grid=False),
+    )
+    y = alt.Y(
+        "d_model:Q",
+        title="Width d (1k = 1,024)",
+        scale=alt.Scale(type="log", base=2, domain=d_span, nice=False),
+        axis=alt.Axis(values=axes.POWERS_OF_TWO, labelExpr=axes.TOKENS, grid=False),
+    )
+    colour = alt.Color(
+        "grade:O",
+        scale=alt.Scale(domain=list(range(len(STEPS) + 1)), range=palette.HEAT),
+        legend=alt.Legend(
+            title="Nats above the best:", labelExpr=f"{[*GRADES]}[datum.value]", symbolType="square",
+            symbolStrokeWidth=0, columns=7, columnPadding=12,
+        ),
+    )  # fmt: skip
+    box = {"x": x.copy(), "x2": "c_high:Q", "y": y.copy(), "y2": "d_high:Q"}
+    box["x"].shorthand, box["y"].shorthand = "c_low:Q", "d_low:Q"
+    tips = [
+        alt.Tooltip("context_length:Q", title="Context c (tokens)", format=",.0f"),
+        alt.Tooltip("d_model:Q", title="Width d", format=",.0f"),
+        alt.Tooltip("n_layers:Q", title="Best depth L", format=",.0f"),
+        alt.Tooltip("n_params:Q", title="Parameters", format=".3s"),
+        alt.Tooltip("shown:N", title="Loss (nats/token)"),
+        alt.Tooltip("limit:N", title="Limit"),
+        alt.Tooltip("outside:N", title="Law"),
+    ]
+    grid = alt.Chart(alt.NamedData("plane"))
+    layers = [
+        grid.transform_filter("datum.ok == 0").mark_rect(color="@cell", strokeWidth=0).encode(**box, tooltip=tips),
+        grid.transform_filter("datum.ok == 1").mark_rect(strokeWidth=0).encode(**box, color=colour, tooltip=tips),
+        grid.transform_filter("datum.ok == 1 && datum.far == 1")
+        .mark_point(shape="stroke", angle=45, size=22, color="@paper", opacity=0.55, strokeWidth=1)
+        .encode(x=x, y=y, tooltip=tips),
+        alt.Chart(alt.NamedData("lines"))
+        .mark_line(strokeWidth=1.75, color="@ink", clip=True)
+        .encode(
+            x=x, y=y, detail="line:N",
+            strokeDash=alt.StrokeDash("line:N", legend=None, scale=alt.Scale(domain=["c = d", "crossover"], range=[[1, 0], [6, 4]])),
+        ),
+        alt.Chart(alt.NamedData("line_labels"))
+        .mark_text(align="right", dx=-7, dy=1, fontSize=12, color="@ink", fontStyle="italic", clip=False)
+        .encode(x=x, y=y, text="label:N"),
+        alt.Chart(alt.NamedData("models"))
+        .mark_point(shape="square", size=60, filled=True, color="@c3", stroke="@paper", strokeWidth=1)
+        .encode(x=x, y=y, tooltip=[
+            alt.Tooltip("name:N", title="Published model"), alt.Tooltip("context_length:Q", title="Context c (tokens)", format=",.0f"),
+            alt.Tooltip("d_model:Q", title="Width d", format=",.0f"), alt.Tooltip("n_layers:Q", title="Layers L", format=",.0f"),
+            alt.Tooltip("n_params:Q", title="Parameters", format=".3s"),
+        ]),
+        alt.Chart(alt.NamedData("model_labels"))
+        .mark_text(align="right", dx=-9, fontSize=11.5, color="@ink", stroke="@paper", strokeWidth=3, strokeOpacity=0.85)
+        .encode(x=x, y=y, text="label:N"),
+        alt.Chart(alt.NamedData("model_labels"))
+        .mark_text(align="right", dx=-9, fontSize=11.5, color="@ink")
+        .encode(x=x, y=y, text="label:N"),
+        alt.Chart(alt.NamedData("designs"))
+        .transform_filter("datum.front == 1")
+        .mark_point(filled=True, size=55, color="@hot", stroke="@paper", strokeWidth=1, opacity=alt.expr("dim ? 0.3 : 1"))
+        .encode(x=x, y=y, tooltip=front.tooltips(designs))
+        .add_params(alt.selection_interval(name="brush", zoom=False)),
+        alt.Chart(alt.NamedData("selected"))
+        .mark_point(filled=False, size=160, color="@hot", strokeWidth=2.5)
+        .encode(x=x, y=y, tooltip=front.tooltips(designs)),
+    ]  # fmt: skip
+    return Chart(
+        name="plane",
+        title="Loss over context length and width",
+        takeaway=takeaway(facts, cells),
+        how_to_read=(
+            "Each cell is the best depth for its c and d; darker is closer to the best loss (on a dark page: "
+            "brighter). Cells without colour break a limit, which the tooltip names; slanted strokes mark cells "
+            "outside the law's domain. Squares are published models, dots the front. Drag to select."
+        ),
+        description=(
+            f"Heat map of the lowest feasible loss for {len(cells):,} pairs of context length and width, with the "
+            f"line c = d, the line on which attention's quadratic FLOPs equal the rest, {len(models)} published "
+            f"models and the front. {takeaway(facts, cells)}"
+        ),
+        spec=specify(layers, 430, dim=False),
+        data={
+            "plane": cells, "lines": lines, "line_labels": labels_of(lines), "models": models,
+            "model_labels": model_labels(models), "designs": designs, "selected": designs.iloc[:0],
+        },
+        table=table(facts, cells),
+        height=500,
+    )  # fmt: skip
+
+
+def cells_of(facts: Facts) -> pd.DataFrame:
+    """The plane's cells with their borders, half way (in doublings) to the neighbours."""
+    assert facts.result.evidence is not None
+    plane = thin(facts.result.evidence.plane)
+    out = plane[["context_length", "d_model", "n_layers", "n_params"]].astype(float).copy()
+    out["ok"] = plane["feasible"].astype(int)
+    out["loss"] = plane["loss"].astype(float).round(5)
+    for corpus in facts.corpora:
+        if f"loss_{corpus}" in plane:
+            out[f"loss_{corpus}"] = plane[f"loss_{corpus}"].round(5)
+    for axis, low, high in (("context_length", "c_low", "c_high"), ("d_model", "d_low", "d_high")):
+        values = np.unique(out[axis].to_numpy())
+        edges = borders(values)
+        place = np.searchsorted(values, out[axis].to_numpy())
+        out[low], out[high] = edges[place].round(1), edges[place + 1].round(1)
+    ok = out["ok"] == 1
+    out["above"] = (out["loss"] - out.loc[ok, "loss"].min()).where(ok).round(5)
+    out["grade"] = np.searchsorted(STEPS, out["above"].fillna(0).to_numpy())
+    out["shown"] = [f"{v:.4f}" if o else "none fits" for v, o in zip(out["loss"], ok, strict=True)]
+    binding = plane["binding"].astype(str) if "binding" in plane else plane["feasible"].map(lambda _: "")
+    out["limit"] = [
+        "" if not b or b == "nan" else (f"closest to its end: {words.limit(b)}" if o else f"exceeded most: {words.limit(b)}")
+        for b, o in zip(binding, ok, strict=True)
+    ]  # fmt: skip
+    out["far"] = f.flags(plane["extrapolated"]).astype(int) if "extrapolated" in plane else 0
+    out["outside"] = ["outside its domain" if v else "inside its domain" for v in out["far"]]
+    return out.reset_index(drop=True)
+
+
+def thin(plane: pd.DataFrame) -> pd.DataFrame:
+    """A plane of bounded size: every second, third, … width where there are too many cells."""
+    widths = np.unique(plane["d_model"].to_numpy())
+    keep = -(-len(plane) // MOST_CELLS)
+    return plane if keep == 1 else plane[plane["d_model"].isin(widths[::keep])]
+
+
+def borders(values: Any) -> Any:
+    """Cell borders at geometric midpoints."""
+    if len(values) == 1:
+        return np.array([values[0] / 2**0.5, values[0] * 2**0.5])
+    middle = np.sqrt(values[1:] * values[:-1])
+    first, last = values[0] ** 2 / middle[0], values[-1] ** 2 / middle[-1]
+    return np.concatenate([[first], middle, [last]])
+
+
+def crossover_ratio(facts: Facts) -> float | None:
+    """Context over width at which quadratic FLOPs equal the linear ones, for shapes like the best one."""
+    evidence = facts.result.evidence
+    at = float(evidence.crossover.get("flops", np.nan)) if evidence else np.nan
+    return at / float(facts.best["d_model"]) if np.isfinite(at) else None
+
+
+def lines_of(facts: Facts, cells: pd.DataFrame) -> pd.DataFrame:
+    """End points of c = d and of the crossover, clipped to the plane."""
+    import pandas as pd
+
+    low, high = float(cells["d_low"].min()), float(cells["d_high"].max())
+    left, right = float(cells["c_low"].min()), float(cells["c_high"].max())
+    rows = []
+    ratio = crossover_ratio(facts)
+    for name, label, k in (
+        ("c = d", "c = d", 1.0),
+        ("crossover", f"c = {words.number(ratio, 2)} d: quadratic = linear FLOPs" if ratio else "", ratio),
+    ):
+        if k:
+            ends = [max(low, left / k), min(high, right / k)]
+            rows += [(name, label, k * d, d) for d in ends if ends[0] < ends[1]]
+    return pd.DataFrame(rows, columns=["line", "label", "context_length", "d_model"])
+
+
+def labels_of(lines: pd.DataFrame) -> pd.DataFrame:
+    """Where lines are named: near their upper end."""
+    if not len(lines):
+        return lines
+    last = lines.groupby("line", sort=False).tail(1).copy()
+    first = lines.groupby("line", sort=False).head(1)
+    share = 0.93
+    for axis in ("context_length", "d_model"):
+        last[axis] = first[axis].to_numpy() ** (1 - share) * last[axis].to_numpy() ** share
+    return last
+
+
+def models_of(facts: Facts, cells: pd.DataFrame) -> pd.DataFrame:
+    """Published models inside the plane."""
+    assert facts.result.evidence is not None
+    models = facts.result.evidence.models
+    inside = models["context_length"].between(cells["c_low"].min(), cells["c_high"].max()) & models["d_model"].between(
+        cells["d_low"].min(), cells["d_high"].max()
+    )
+    columns = ["name", "context_length", "d_model", "n_layers", "n_params"]
+    return models.loc[inside, columns].reset_index(drop=True)
+
+
+def model_labels(models: pd.DataFrame) -> pd.DataFrame:
+    """One label per place: models that share c and d share it, and crowded places stay unnamed."""
+    import pandas as pd
+
+    rows: list[tuple[float, float, str]] = []
+    ordered = models.sort_values("n_params", ascending=False)
+    for (c, d), group in ordered.groupby(["context_length", "d_model"], sort=False):
+        close = any(abs(np.log2(c / a)) < 1.6 and abs(np.log2(d / b)) < 0.16 for a, b, _ in rows)
+        if close or len(rows) >= 10:
+            continue
+        names = list(group["name"])
+        rows.append((float(c), float(d), names[0] + (f" +{len(names) - 1}" if len(names) > 1 else "")))
+    return pd.DataFrame(rows, columns=["context_length", "d_model", "label"])
+
+
+def takeaway(facts: Facts, cells: pd.DataFrame) -> str:
+    """How wide the flat bottom is, where it lies against c = d, and what bounds it."""
+    ok = cells[cells["ok"] == 1]
+    near = ok[ok["above"] <= 0.01]
+    best = ok.loc[ok["above"].idxmin()]
+    ratio = float(best["context_length"]) / float(best["d_model"])
+    crossing = crossover_ratio(facts)
+    beyond = "" if not crossing else (
+        f", {'beyond' if ratio > crossing else 'short of'} the FLOP crossover at c = {words.number(crossing, 2)} d"
+    )  # fmt: skip
+    return (
+        f"The best cell has c = {words.whole(best['context_length'])} tokens at d = {words.whole(best['d_model'])}, "
+        f"{words.number(ratio, 2)} times its width{beyond}; cells within 0.01 nats of it (less than seed noise) reach "
+        f"from c = {words.whole(near['context_length'].min())} to {words.whole(near['context_length'].max())} tokens "
+        f"and from d = {words.whole(near['d_model'].min())} to {words.whole(near['d_model'].max())}."
+    )
+
+
+def table(facts: Facts, cells: pd.DataFrame) -> Table:
+    """The best width for every context length."""
+    ok = cells[cells["ok"] == 1]
+    best = ok.loc[ok.groupby("context_length")["above"].idxmin()]
+    return Table(
+        caption="The best feasible width and depth for every context length",
+        columns=("Context c (tokens)", "Width d", "Layers L", "Parameters", "Loss (nats/token)", "Above the best (nats)", "Limit"),
+        rows=tuple(
+            (words.whole(r["context_length"]), words.whole(r["d_model"]), words.whole(r["n_layers"]),
+             words.count(r["n_params"]), f"{r['loss']:.4f}", f"{r['above']:.4f}", str(r["limit"]))
+            for _, r in best.iterrows()
+        ),
+        numeric=frozenset(range(6)),
+    )  # fmt: skip

@@ -1,0 +1,57 @@
+"""How good the search was: share of the exact hypervolume against trials."""
+
+from __future__ import annotations
+
+import altair as alt
+
+from explorer.report import words
+from explorer.report.chart import Chart, Table, specify
+from explorer.report.facts import Facts
+
+
+def chart(facts: Facts) -> Chart | None:
+    """The rising hypervolume; None where the search told nothing on the way."""
+    import pandas as pd
+
+    search = facts.result.search
+    if len(search.curve) < 2:
+        return None
+    frame = pd.DataFrame(search.curve, columns=["trials", "share"]).round(5)
+    x = alt.X("trials:Q", title="Trials", axis=alt.Axis(tickMinStep=1))
+    y = alt.Y("share:Q", title="Share of the exact hypervolume", axis=alt.Axis(format=".0%"), scale=alt.Scale(domain=[0, 1]))
+    source = alt.Chart(alt.NamedData("search"))
+    layers = [
+        alt.Chart(alt.NamedData("search-exact")).mark_rule(strokeDash=[4, 3]).encode(y=alt.Y("at:Q")),
+        source.mark_line(interpolate="step-after", color="@c0", strokeWidth=2).encode(x=x, y=y),
+        source.mark_point(color="@c0", filled=True, size=28, opacity=1).encode(
+            x=x, y=y, tooltip=[alt.Tooltip("trials:Q", title="Trials"), alt.Tooltip("share:Q", title="Share of exact", format=".2%")]
+        ),
+    ]  # fmt: skip
+    said = takeaway(facts)
+    return Chart(
+        name="search",
+        title="How good the search was",
+        takeaway=said,
+        description=f"Share of the exact front's hypervolume over {search.n_trials} trials. {said}",
+        spec=specify(layers, 220),
+        data={"search": frame, "search-exact": pd.DataFrame({"at": [1.0]})},
+        table=Table(
+            caption="Share of the exact front's hypervolume as the search went on",
+            columns=("Trials", "Share of the exact hypervolume"),
+            rows=tuple((words.whole(t), f"{100 * s:.2f}%") for t, s in search.curve),
+            numeric=frozenset({0, 1}),
+        ),
+        height=290,
+    )  # fmt: skip
+
+
+def takeaway(facts: Facts) -> str:
+    """Share reached, after how many trials, against how many designs."""
+    search = facts.result.search
+    reached = next((t for t, s in search.curve if s >= 0.99), None)
+    when = f", 99% of it after {words.whole(reached)}" if reached else ""
+    return (
+        f"{words.whole(search.n_trials)} trials ({search.sampler}, seed {search.seed}) reached "
+        f"{100 * search.hypervolume_share:.1f}% of the exact front's hypervolume{when}; the exact front is proven over "
+        f"{words.whole(search.n_proved)} designs."
+    )  # fmt: skip

@@ -1,0 +1,163 @@
+"""Numbers as people read them: every figure leaves here with its unit, rounded to what it is worth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from explorer.claims.records import Estimate
+from explorer.units import format_bytes, format_count
+
+MINUS = "−"
+LIMIT_LABELS = {
+    "parameters": "parameter limit",
+    "gpu_memory": "training memory",
+    "memory": "training memory",
+    "training": "training compute",
+    "gpu_hours": "GPU-hours",
+    "flops": "training FLOPs",
+    "tokens": "training tokens",
+    "days": "training days",
+    "serving": "serving memory",
+    "serving_memory": "serving memory",
+    "serving_gpu_memory": "serving memory",
+    "plan": "a plan that fills the GPUs",
+    "batch": "the global batch",
+}
+"""Limits of a budget in words; a name that is not here is shown as it is."""
+
+CHOICE_LABELS = {
+    "context_length": "context length c",
+    "d_model": "width d",
+    "n_layers": "layers L",
+    "n_kv_heads": "KV heads",
+    "d_head": "head size",
+    "ffn": "feed-forward kind",
+    "ffn_ratio": "feed-forward ratio",
+    "vocab_size": "vocabulary",
+    "attention": "attention pattern",
+    "schedule": "schedule",
+    "d_ff": "feed-forward width",
+}
+
+
+def limit(name: str) -> str:
+    """A limit's name in words."""
+    return LIMIT_LABELS.get(name, name.replace("_", " "))
+
+
+def lever(name: str) -> str:
+    """A lever's name in words."""
+    return CHOICE_LABELS.get(name, name.replace("_", " "))
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Significant digits without an exponent where a person would not write one: 0.00163, 4,352, 1.6e22."""
+    if not math.isfinite(value):
+        return "unbounded" if value > 0 else ("−unbounded" if value < 0 else "not known")
+    if value == 0:
+        return "0"
+    if abs(value) >= 1e7:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        return f"{mantissa} × 10{_superscript(int(exponent))}".replace("-", MINUS)
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}".replace("-", MINUS)
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:.{min(places, 6)}f}".replace("-", MINUS)
+
+
+def whole(value: float) -> str:
+    """27648 → 27,648."""
+    return f"{value:,.0f}".replace("-", MINUS)
+
+
+def tokens(value: float) -> str:
+    """A context length: 27,648 tokens."""
+    return f"{whole(value)} tokens"
+
+
+def count(value: float) -> str:
+    """7.62B; the noun follows in the sentence."""
+    return format_count(value)
+
+
+def memory(value: float) -> str:
+    """71.2 GiB."""
+    return format_bytes(value)
+
+
+def nats(value: float, *, signed: bool = False) -> str:
+    """A difference of losses: 0.0016 nats, four decimals because seed noise is larger than that."""
+    sign = "+" if signed and value > 0 else ""
+    text = f"{sign}{value:.4f}".replace("-", MINUS)
+    return f"{text.replace(MINUS + '0.0000', '0.0000')} nats"
+
+
+def loss(value: float) -> str:
+    """2.0427 nats/token."""
+    return f"{value:.4f} nats/token"
+
+
+def percent(value: float, digits: int = 2) -> str:
+    """0.0163 → 1.6%."""
+    if not math.isfinite(value):
+        return "unbounded" if value > 0 else "not known"
+    scaled = 100 * value
+    if scaled == 0:
+        return "0%"
+    if abs(scaled) >= 10 ** (digits - 1):
+        return f"{scaled:,.0f}%".replace("-", MINUS)
+    places = max(0, digits - 1 - math.floor(math.log10(abs(scaled))))
+    return f"{scaled:.{min(places, 4)}f}%".replace("-", MINUS)
+
+
+def probability(value: float) -> str:
+    """A probability in whole percent; never a false 0% or 100%."""
+    if 0 < value < 0.005:
+        return "<1%"
+    if 0.995 < value < 1:
+        return ">99%"
+    return f"{100 * value:.0f}%"
+
+
+def days(value: float) -> str:
+    """104 days, 5.2 days, 7.3 hours."""
+    return f"{number(value * 24, 2)} hours" if value < 1 else f"{number(value, 2 if value < 10 else 3)} days"
+
+
+def hours(value: float) -> str:
+    """20,000 GPU-hours."""
+    return f"{number(value, 3)} GPU-hours"
+
+
+def flops(value: float) -> str:
+    """1.60 × 10²² FLOPs."""
+    return f"{number(value)} FLOPs"
+
+
+def interval(estimate: Estimate, show: str = "nats") -> str:
+    """A central value with its 90% interval, or the words that there is none."""
+    how = {"nats": nats, "percent": percent, "loss": loss, "probability": probability, "number": number}[show]
+    text = how(estimate.central)
+    if estimate.p05 is None or estimate.p95 is None:
+        return text
+    return f"{text} (90% interval {how(estimate.p05)} to {how(estimate.p95)})"
+
+
+def listed(items: Iterable[str]) -> str:
+    """a, b and c."""
+    words = list(items)
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1] if words else ""
+
+
+def sentence(text: str) -> str:
+    """With a capital first and a full stop last."""
+    text = text.strip()
+    if not text:
+        return text
+    first = text if text[0].isdigit() else text[0].upper() + text[1:]
+    return first if first[-1] in ".!?" else first + "."
+
+
+def _superscript(exponent: int) -> str:
+    return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
