@@ -2,15 +2,24 @@
 
 from explorer.cost.activations import Ledger, ledger
 from explorer.cost.flops import Flops, flops, keys_per_query
+from explorer.cost.hardware import Hardware
 from explorer.cost.kv_cache import kv_cache_bytes, kv_cache_bytes_per_token, serving_bytes
 from explorer.cost.memory import Memory, memory, peak_allocated_bytes, peak_device_bytes
 from explorer.cost.parameters import Parameters, parameters
+from explorer.cost.plans import Planned, Setting, best_plan, enumerate_plans
+from explorer.cost.time import StepTime, step_time
 
 __all__ = [
     "Flops",
+    "Hardware",
     "Ledger",
     "Memory",
     "Parameters",
+    "Planned",
+    "Setting",
+    "StepTime",
+    "best_plan",
+    "enumerate_plans",
     "flops",
     "keys_per_query",
     "kv_cache_bytes",
@@ -21,4 +30,5 @@ __all__ = [
     "peak_allocated_bytes",
     "peak_device_bytes",
     "serving_bytes",
+    "step_time",
 ]

@@ -130,7 +130,10 @@ def _ffn(design: Design, plan: Plan) -> list[_Matrix]:
 def _dense(design: Design, plan: Plan, copies: Num, width: Num | None = None) -> list[_Matrix]:
     """The two (or, gated, three: the first two as one) matrices of a feed-forward block."""
     width = (design.d_ff if width is None else width) / plan.tensor_parallel
-    return [((2 if design.gated else 1) * width, design.d_model, 1, copies), (design.d_model, width, 1, copies)]
+    return [
+        ((2 if design.gated else 1) * width, design.d_model, 1, copies),
+        (design.d_model, width, 1, copies),
+    ]
 
 
 def _products(matrices: list[_Matrix], plan: Plan, hardware: Hardware) -> tuple[Linear, Linear]:
