@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,14 +26,104 @@ class Shelf(StrEnum):
 @app.command("list", epilog="Example: explore list accelerators")
 def list_(shelf: Annotated[Shelf, typer.Argument(help="What to list.")], as_json: AsJson = False) -> None:
     """List what the catalogue holds, each with its source."""
-    from explorer.catalog import shelf as rows_of
-
-    rows = rows_of(shelf.value)
+    rows = _SHELVES[shelf]()
     if as_json:
         print_json(rows)
         return
     columns = list(rows[0])
-    print_table(columns, ([str(row[c]) for c in columns] for row in rows))
+    print_table(columns, ([_cell(row[c]) for c in columns] for row in rows))
+
+
+def _models() -> list[dict[str, Any]]:
+    from explorer.catalog import models
+    from explorer.cost import parameters
+
+    return [
+        {
+            "name": m.name,
+            "n_params": parameters(m.design).total,
+            "context_length": m.context_length_pretrain,
+            "d_model": m.design.d_model,
+            "n_layers": m.design.n_layers,
+            "n_heads": m.design.n_heads,
+            "n_kv_heads": m.design.n_kv_heads,
+            "d_ff": m.design.d_ff,
+            "vocab_size": m.design.vocab_size,
+            "n_tokens": m.n_tokens,
+            "source": m.source,
+        }
+        for m in models().values()
+    ]
+
+
+def _accelerators() -> list[dict[str, Any]]:
+    from explorer.catalog import accelerators
+    from explorer.units import GIB
+
+    return [
+        {
+            "name": a.name,
+            "memory_gib": round(a.memory_bytes / GIB, 1),
+            "bf16_tflops": round(a.peak_flops["bf16"] / 1e12, 1) if "bf16" in a.peak_flops else None,
+            "hbm_gb_per_s": round(a.hbm_bandwidth / 1e9),
+            "link_gb_per_s": round(a.link_bandwidth / 1e9, 1),
+            "gpus_per_node": a.gpus_per_node,
+            "tdp_watts": a.tdp_watts,
+            "efficiency": a.efficiency.fitted_on,
+            "source": "; ".join(dict.fromkeys(a.source.values())),
+        }
+        for a in accelerators().values()
+    ]
+
+
+def _laws() -> list[dict[str, Any]]:
+    from explorer.catalog import laws
+    from explorer.quality import law
+
+    found = [law(name) for name in laws()]
+    return [
+        {
+            "name": one.name,
+            **{name: float(f"{value:.6g}") for name, value in one.constants.items()},
+            "n_counts": one.n_counts,
+            "description": one.description,
+            "source": one.source,
+        }
+        for one in found
+    ]
+
+
+def _corpora() -> list[dict[str, Any]]:
+    from explorer.catalog import corpora
+
+    return [
+        {
+            "name": c.name,
+            "amplitude_low": c.amplitude_low,
+            "amplitude_high": c.amplitude_high,
+            "description": c.description,
+            "source": c.source,
+        }
+        for c in corpora().values()
+    ]
+
+
+_SHELVES = {
+    Shelf.models: _models,
+    Shelf.accelerators: _accelerators,
+    Shelf.laws: _laws,
+    Shelf.corpora: _corpora,
+}
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float) and abs(value) >= 1e6:
+        from explorer.units import format_count
+
+        return format_count(value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 @app.command(epilog="Example: explore claims --number 3")
