@@ -24,7 +24,8 @@ Interval: TypeAlias = tuple[float, float]
 
 DEFAULT_LAW = "besiroglu-2024"
 ROW_ORDER = ("log_A", "log_B", "log_E", "alpha", "beta")
-"""Columns of a law's joint deviations."""
+"""First columns of a law's joint deviations; a fitted law may add those of `MORE_COLUMNS`."""
+MORE_COLUMNS = ("log_power", "kappa", "log_aspect", "drift")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +59,8 @@ class Law:
     domain: Domain
     domain_source: str = ""
     deviations: FloatArray | None = None
-    """Joint uncertainty, (n_rows, 5): whole rows to add to (log A, log B, log E, alpha, beta)."""
+    """Joint uncertainty, (n_rows, n_columns): whole rows to add to the central values."""
+    deviation_names: tuple[str, ...] = ROW_ORDER
     deviations_note: str = ""
     context: Mapping[str, Any] = field(default_factory=dict)
     """Terms of the context or aspect priors that this law's own fit replaces."""
@@ -116,7 +118,7 @@ def law_from(row: Any, where: str) -> Law:
             raise ExplorerError(f"{where}: constants.{key} must be > 0, got {value}")
     if row.get("n_counts") not in ("total", "non_embedding"):
         raise ExplorerError(f"{where}: n_counts must be total or non_embedding, got {row.get('n_counts')!r}")
-    deviations, note = _deviations(row.get("uncertainty"), values, where)
+    names, deviations, note = _deviations(row, values, where)
     return Law(
         name=str(row.get("name", Path(where).stem)),
         description=str(row.get("description", "")),
@@ -131,6 +133,7 @@ def law_from(row: Any, where: str) -> Law:
         ),
         domain_source=str(row.get("domain_source", "")),
         deviations=deviations,
+        deviation_names=names,
         deviations_note=note,
         context=row.get("context") or {},
         aspect=row.get("aspect") or {},
@@ -147,26 +150,42 @@ def priors() -> Mapping[str, Any]:
     return loaded
 
 
-def _deviations(record: Any, values: Mapping[str, float], where: str) -> tuple[FloatArray | None, str]:
+def _deviations(
+    row: Mapping[str, Any], values: Mapping[str, float], where: str
+) -> tuple[tuple[str, ...], FloatArray | None, str]:
+    record = row.get("uncertainty")
     if record is None:
-        return None, "the source states no uncertainty: the law's own terms are held at their central values"
+        return ROW_ORDER, None, "the source states no uncertainty: its constants are held at their values"
     if not isinstance(record, dict):
         raise ExplorerError(f"{where}: uncertainty must be a mapping with rows or rows_of, got {record!r}")
     note = str(record.get("note", ""))
     if "rows_of" in record:
-        return catalogue_law(str(record["rows_of"])).deviations, note
+        other = catalogue_law(str(record["rows_of"]))
+        return other.deviation_names, other.deviations, note
     import numpy as np
 
+    names = tuple(record.get("order", ROW_ORDER))
+    if names[: len(ROW_ORDER)] != ROW_ORDER or not set(names[len(ROW_ORDER) :]) <= set(MORE_COLUMNS):
+        raise ExplorerError(
+            f"{where}: uncertainty.order must begin with {', '.join(ROW_ORDER)} "
+            f"and may go on with {', '.join(MORE_COLUMNS)}, got {', '.join(map(str, names))}"
+        )
     try:
         rows = np.asarray(record["rows"], dtype=float)
     except (KeyError, TypeError, ValueError) as error:
         raise ExplorerError(f"{where}: uncertainty.rows must be a table of numbers, got {error}") from None
-    if rows.ndim != 2 or rows.shape[1] != len(ROW_ORDER) or not np.isfinite(rows).all() or len(rows) < 2:
-        raise ExplorerError(f"{where}: uncertainty.rows must be finite rows of {', '.join(ROW_ORDER)}")
+    if rows.ndim != 2 or rows.shape[1] != len(names) or not np.isfinite(rows).all() or len(rows) < 2:
+        raise ExplorerError(f"{where}: uncertainty.rows must be finite rows of {', '.join(names)}")
     if not values["E"]:
         raise ExplorerError(f"{where}: constants.E must be > 0 where uncertainty.rows are given, got 0")
-    logs = [log(values[k]) for k in ("A", "B", "E")]
-    return rows - np.array([*logs, values["alpha"], values["beta"]]), note
+    centre = {f"log_{k}": log(values[k]) for k in ("A", "B", "E", "power")}
+    centre |= {"alpha": values["alpha"], "beta": values["beta"]}
+    if set(names) & {"kappa", "log_aspect", "drift"}:
+        aspect = _section(row, "aspect", where)
+        centre["kappa"] = _number(_section(aspect, "curvature", where), "value", where)
+        centre["log_aspect"] = log(_number(_section(aspect, "optimum", where), "value", where))
+        centre["drift"] = _number(_section(aspect, "drift", where), "value", where)
+    return names, rows - np.array([centre[name] for name in names]), note
 
 
 def _section(row: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:

@@ -33,7 +33,7 @@ class Coefficients:
     """Irreducible loss, nats per token."""
     alpha: Num
     beta: Num
-    power: float = 1.0
+    power: Num = 1.0
     """Exponent of the sum of capacity and data terms: 1 for Chinchilla's form."""
     reference_context: float = 2048.0
     """Window at which the law's own loss was measured, tokens."""

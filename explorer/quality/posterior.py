@@ -130,7 +130,6 @@ def _propose(
         b = {"normal": list(corpus.exponent), "within": b.get("within", [0.05, 2.0])}
     return Coefficients(
         **_law_terms(law, u["row"]),
-        power=law.power,
         reference_context=law.reference_context,
         s=corpus.amplitude_low + u["s"] * (corpus.amplitude_high - corpus.amplitude_low),
         K7=centre_of(prior(law, "context", "amplitude_7b")),
@@ -143,15 +142,21 @@ def _propose(
 
 
 def _law_terms(law: Law, u: FloatArray) -> dict[str, Num]:
-    centre = np.array(
-        [np.log(law.A), np.log(law.B), np.log(law.E) if law.E else -np.inf, law.alpha, law.beta]
-    )
+    """The law's constants per proposal: its central values plus one whole row of deviations each."""
+    centre: dict[str, Num] = {
+        "log_A": float(np.log(law.A)),
+        "log_B": float(np.log(law.B)),
+        "power": law.power,
+    }
+    centre |= {"E": law.E, "alpha": law.alpha, "beta": law.beta}
     if law.deviations is None:
-        rows = np.tile(centre, (len(u), 1))
-    else:
-        rows = centre + law.deviations[(u * len(law.deviations)).astype(int)]
-    log_A, log_B, log_E, alpha, beta = rows.T
-    return {"log_A": log_A, "log_B": log_B, "E": np.exp(log_E), "alpha": alpha, "beta": beta}
+        return {k: v if k == "power" else np.full_like(u, v) for k, v in centre.items()}
+    rows = law.deviations[(u * len(law.deviations)).astype(int)]
+    drawn = dict(zip(law.deviation_names, rows.T, strict=True))
+    terms = {k: centre[k] + drawn[k] for k in ("log_A", "log_B", "alpha", "beta")}
+    terms["E"] = law.E * np.exp(drawn["log_E"])
+    terms["power"] = law.power * np.exp(drawn["log_power"]) if "log_power" in drawn else law.power
+    return terms
 
 
 def _aspect_terms(law: Law, aspect: str, u: Mapping[str, FloatArray]) -> dict[str, Num]:
@@ -161,14 +166,23 @@ def _aspect_terms(law: Law, aspect: str, u: Mapping[str, FloatArray]) -> dict[st
     share = np.array(
         [float(weights[name]) if aspect == "mixed" else float(name == aspect) for name in ASPECTS]
     )
+    # Equal to a cumulative share belongs to the next choice, so that a share of 0 is never taken.
     choice = np.searchsorted(np.cumsum(share / share.sum()), u["aspect"], side="right").clip(
         max=len(ASPECTS) - 1
     )
-    kappa = quantile_of(prior(law, "aspect", "curvature"), u["kappa"])
-    return {
-        "kappa": np.where(choice == ASPECTS.index("none"), 0.0, kappa),
+    terms: dict[str, FloatArray] = {
+        "kappa": quantile_of(prior(law, "aspect", "curvature"), u["kappa"]),
         "log_aspect": np.log(quantile_of(prior(law, "aspect", "optimum"), u["log_aspect"])),
-        "aspect_drift": quantile_of(prior(law, "aspect", "drift"), u["drift"]),
+        "drift": quantile_of(prior(law, "aspect", "drift"), u["drift"]),
+    }
+    if law.deviations is not None:  # a law fitted with shapes draws them with its other constants
+        rows = law.deviations[(u["row"] * len(law.deviations)).astype(int)]
+        drawn = dict(zip(law.deviation_names, rows.T, strict=True))
+        terms |= {k: v + drawn[k] for k, v in terms.items() if k in drawn}
+    return {
+        "kappa": np.where(choice == ASPECTS.index("none"), 0.0, terms["kappa"]),
+        "log_aspect": terms["log_aspect"],
+        "aspect_drift": terms["drift"],
         "levine": np.where(choice == ASPECTS.index("levine"), 1.0, 0.0),
     }
 

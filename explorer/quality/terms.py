@@ -141,7 +141,7 @@ def combine(
     """The loss from its terms; shapes broadcast, draws leading."""
     k = coefficients.lead(max(np.ndim(capacity), np.ndim(data), np.ndim(context)) - _draw_axes(coefficients))
     base = capacity + data
-    if k.power != 1.0:
+    if np.any(k.power != 1.0):
         base = np.power(base, k.power)
     return (k.E + base + context + window) * factor
 

@@ -75,7 +75,7 @@ def test_scalars_arrays_and_draws_agree():
     layers = np.array([8.0, 80])
     n = 12 * d**2 * layers
     staged_from = np.array([0.0, 4096])  # along the last axis: one constant, one staged
-    given = dict(n_params=n, n_tokens=20 * n, context_length=c, aspect=d / layers)
+    given = {"n_params": n, "n_tokens": 20 * n, "context_length": c, "aspect": d / layers}
     grid = quality.loss(p.coefficients, **given, staged_from=staged_from, staged_share=0.1)
     assert grid.shape == (7, 3, 4, 2)
     one = quality.loss(
