@@ -154,7 +154,7 @@ class _Terms:
     rest: FloatArray
     """(K, C, S): everything but the context term; inf where infeasible."""
     factor: FloatArray
-    """(K, 1, S)"""
+    """(K, 1 or C, S)"""
     recovered: FloatArray | None
     """(K, C, S): r of a staged schedule."""
 
@@ -181,9 +181,7 @@ class _Terms:
 
 def _terms(g: Landscape, mask: NDArray[np.bool_], k: quality.Coefficients) -> _Terms:
     aspect = (g.d_model / g.n_layers)[None, :]
-    factor = np.broadcast_to(
-        quality.aspect_factor(k, aspect, g.n_law[:1]), (k.n_draws or 1, 1, len(g.d_model))
-    )
+    factor = np.broadcast_to(quality.aspect_factor(k, aspect, g.n_law), (k.n_draws or 1, *g.n_law.shape))
     capacity, data = quality.capacity_term(k, g.n_law), quality.data_term(k, g.n_tokens)
     staging = {"staged_from": g.staged_from, "staged_share": g.staged_share}
     window = quality.window_term(k, g.contexts[:, None], **staging)
@@ -205,19 +203,22 @@ def _chunk(
     shape_of_a: int | None,
 ) -> dict[str, Outcome]:
     first = next(iter(coefficients.values()))
-    terms = [_terms(g, m, first) for g, m in zip(grids, masks, strict=True)]
+    # A staged schedule without any feasible design keeps its place, so that indices stay true.
+    terms = [_terms(g, m, first) if m.any() else None for g, m in zip(grids, masks, strict=True)]
     own = _terms(baseline, baseline.feasible, first) if baseline is not None else None
     return {name: _outcome(terms, own, row, k, shape_of_a) for name, k in coefficients.items()}
 
 
 def _outcome(
-    terms: Sequence[_Terms],
+    terms: Sequence[_Terms | None],
     own: _Terms | None,
     row: int,
     k: quality.Coefficients,
     shape_of_a: int | None,
 ) -> Outcome:
-    constant, g = terms[0].loss(k), terms[0].grid
+    first = terms[0]
+    assert first is not None
+    constant, g = first.loss(k), first.grid
     n = len(constant)
     draws = np.arange(n)
 
@@ -233,21 +234,20 @@ def _outcome(
             _picked(alone, best, np.zeros(n, dtype=np.int64)), schedule=np.full(n, -1, dtype=np.int64)
         )
     needed: FloatArray | None = None
-    if len(terms) > 1:
-        staged = [t.loss(k) for t in terms[1:]]
-        arms["D"] = _first([replace(_best(t), schedule=np.full(n, i + 1)) for i, t in enumerate(staged)])
+    staged = [(i, t, t.loss(k)) for i, t in enumerate(terms) if i and t is not None]
+    if staged:
+        arms["D"] = _first([replace(_best(loss), schedule=np.full(n, i)) for i, _, loss in staged])
         arms["D'"] = _first(
             [
-                replace(_picked(t, t[draws, :, a].argmin(axis=1), a), schedule=np.full(n, i + 1))
-                for i, t in enumerate(staged)
+                replace(_picked(loss, loss[draws, :, a].argmin(axis=1), a), schedule=np.full(n, i))
+                for i, _, loss in staged
             ]
         )
-        needed = cast(
-            FloatArray, np.minimum.reduce([_recovery_needed(t, k, arms["C"].loss) for t in terms[1:]])
-        )
+        each = [_recovery_needed(t, k, arms["C"].loss) for _, t, _ in staged]
+        needed = cast(FloatArray, np.minimum.reduce(each))
     outcome = Outcome(arms=arms, compute={}, recovery_needed=needed)
     values = {name: outcome.value(name) for name, (_, arm) in VALUES.items() if arm in arms}
-    return replace(outcome, compute=_equivalent(terms[0], row, k, arms["A"].loss, values))
+    return replace(outcome, compute=_equivalent(first, row, k, arms["A"].loss, values))
 
 
 def _picked(loss: FloatArray, context: Index, shape: Index) -> Picked:
@@ -267,7 +267,7 @@ def _kept(loss: FloatArray, g: Landscape, a: Index) -> tuple[Picked, Picked]:
     found: dict[str, list[tuple[int, int]]] = {"depth": [], "reshape": []}
     for i, shape in enumerate(a):
         same_levers = np.ones(len(g.d_model), dtype=bool)
-        for values in g.levers.values():
+        for values in g.choices.values():
             same_levers &= values == values[shape]
         sets = {
             "depth": (g.d_model == g.d_model[shape]) & same_levers,
@@ -317,13 +317,14 @@ def _equivalent(
     """
     g = t.grid
     fits = np.isfinite(t.rest[:, row, :])
-    capacity = np.asarray(quality.capacity_term(k, g.n_law[min(row, len(g.n_law) - 1)]))
+    own_row = min(row, len(g.n_law) - 1)
+    capacity = np.asarray(quality.capacity_term(k, g.n_law[own_row]))
     window = np.asarray(quality.window_term(k, g.contexts[row : row + 1]))
-    scale = np.asarray(quality.context_scale(k, g.n_law[min(row, len(g.n_law) - 1)]))
+    scale = np.asarray(quality.context_scale(k, g.n_law[own_row]))
     shape = np.asarray(quality.context_shape(k, g.contexts[row : row + 1]))
     lead = k.lead(1)
     fixed = lead.E + window + scale * shape
-    factor = t.factor[:, 0, :]
+    factor = t.factor[:, own_row, :]
 
     def least(target: FloatArray) -> FloatArray:
         reached = np.maximum(target[:, None] / factor - fixed, 0.0) ** (1 / k.power) - capacity
@@ -333,7 +334,7 @@ def _equivalent(
         share = np.where(possible, tokens / g.tokens_by_compute[row], np.inf)
         return cast(FloatArray, share.min(axis=1))
 
-    own = least(loss_a * (1 + 1e-12))
+    own = least(loss_a)
     return {name: least(loss_a - value) / own - 1 for name, value in values.items()}
 
 

@@ -7,7 +7,7 @@ which limits each design breaks; the cost model is asked once, however many draw
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,16 +15,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.design import Design
+from explorer.design import Design, arrays
 from explorer.units import FloatArray
 
 if TYPE_CHECKING:
-    from explorer.search.problem import Problem
+    from explorer.search.problem import Evaluation, Problem
+    from explorer.search.space import Lattice
 
 BoolArray = NDArray[np.bool_]
+Index = NDArray[np.int64]
 
+LEVERS = ("ffn", "attention", "vocab_size", "d_head", "n_kv_heads")
+"""The lattice's axes that belong to a shape beside width and depth."""
 HEADROOM = 1.1
 """Shapes are kept up to this multiple of the parameter limit, to see whether it is what stops an arm."""
+WIDTHS_PER_BLOCK = 8
+"""Widths asked of the cost model at once: few enough that deep models of wide blocks are not asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,8 +43,8 @@ class Landscape:
     """(S,)"""
     n_layers: FloatArray
     """(S,)"""
-    levers: Mapping[str, NDArray[Any]]
-    """Other listed levers → (S,) values; only those with more than one value."""
+    choices: Mapping[str, Index]
+    """Lattice index (S,) of each other lever: ffn, attention, vocab_size, d_head, n_kv_heads."""
     n_params: FloatArray
     """Total, (1 or C, S)."""
     n_law: FloatArray
@@ -94,7 +100,7 @@ class Landscape:
             contexts=self.contexts,
             d_model=self.d_model[shapes],
             n_layers=self.n_layers[shapes],
-            levers={k: v[shapes] for k, v in self.levers.items()},
+            choices={k: v[shapes] for k, v in self.choices.items()},
             n_params=cut(self.n_params),
             n_law=cut(self.n_law),
             n_tokens=cut(self.n_tokens),
@@ -123,7 +129,7 @@ def join(parts: list[Landscape]) -> Landscape:
         contexts=first.contexts,
         d_model=np.concatenate([p.d_model for p in parts]),
         n_layers=np.concatenate([p.n_layers for p in parts]),
-        levers={k: np.concatenate([p.levers[k] for p in parts]) for k in first.levers},
+        choices={k: np.concatenate([p.choices[k] for p in parts]) for k in first.choices},
         n_params=side("n_params"),
         n_law=side("n_law"),
         n_tokens=side("n_tokens"),
@@ -141,15 +147,63 @@ def join(parts: list[Landscape]) -> Landscape:
 def landscapes(problem: Problem, reference_context: float, n_counts: str) -> list[Landscape]:
     """One landscape per listed schedule, the constant one first (it is added where it is not listed).
 
-    `n_counts` is what the law's N counts: `total` or `non_embedding`.
+    All have the same shapes in the same order. A staged schedule whose short window no context
+    exceeds is left out. `n_counts` is what the law's N counts: `total` or `non_embedding`.
     """
     lattice = problem.lattice
     schedules = [(s.staged_from, s.staged_share) for s in lattice.schedule]
-    staged = sorted({s for s in schedules if s[0]})
+    longest = contexts_of(problem, reference_context)[-1]
+    staged = sorted({s for s in schedules if 0 < s[0] < longest})
     return [
         join([_landscape(problem, block, reference_context, n_counts) for block in _blocks(problem, s)])
         for s in [(0.0, 0.0), *staged]
     ]
+
+
+def contexts_of(problem: Problem, reference_context: float) -> FloatArray:
+    """The listed context lengths and the reference, ascending."""
+    contexts: FloatArray = np.union1d(problem.lattice.context_length, [reference_context])
+    return contexts
+
+
+def of_design(problem: Problem, design: Design, reference_context: float, n_counts: str) -> Landscape:
+    """One given shape at every context: what a baseline's own arm chooses from."""
+    contexts = contexts_of(problem, reference_context)
+    found = problem.evaluate(
+        design.with_(context_length=contexts[:, None], staged_from=0.0, staged_share=0.0)
+    )
+    n = len(contexts)
+
+    def tall(value: Any) -> FloatArray:
+        return np.ascontiguousarray(np.broadcast_to(np.asarray(value, dtype=np.float64), (n, 1)))
+
+    return Landscape(
+        contexts=contexts,
+        d_model=np.array([float(design.d_model)]),
+        n_layers=np.array([float(design.n_layers)]),
+        choices={},
+        n_params=tall(found.n_params),
+        n_law=tall(found.n_params if n_counts == "total" else found.n_params_non_embedding),
+        **_tokens(found, tall),
+        excess={k: tall(v) for k, v in found.constraints.items()},
+        exists=np.ones((n, 1), dtype=bool),
+    )
+
+
+def design_at(lattice: Lattice, g: Landscape, context: int, shape: int) -> Design:
+    """The design in a row and column of a landscape, with single numbers in its fields."""
+    at = {k: int(v[shape]) for k, v in g.choices.items()}
+    within: dict[str, Any] = {k: [at[k]] for k in ("vocab_size", "d_head", "n_kv_heads")}
+    within |= {
+        "d_model": np.flatnonzero(lattice.d_model == g.d_model[shape])[:1],
+        "n_layers": np.flatnonzero(lattice.n_layers == g.n_layers[shape])[:1],
+        "context_length": [0],
+        "schedule": [0],
+    }
+    design = lattice.box(at["ffn"], at["attention"], within).design
+    single = {k: float(v.reshape(-1)[0]) for k, v in arrays(design).items()}
+    schedule = {"staged_from": g.staged_from, "staged_share": g.staged_share}
+    return design.with_(**single | {"context_length": float(g.contexts[context])} | schedule)
 
 
 @dataclass(frozen=True)
@@ -158,8 +212,9 @@ class _Block:
 
     design: Design
     valid: BoolArray
-    labels: Mapping[str, str]
-    window: float
+    """(d_head, kv, d)"""
+    ffn: int
+    attention: int
 
 
 def _blocks(problem: Problem, schedule: tuple[float, float]) -> Iterator[_Block]:
@@ -168,27 +223,26 @@ def _blocks(problem: Problem, schedule: tuple[float, float]) -> Iterator[_Block]
 
     lattice, cap = problem.lattice, float(problem.budget.limits.parameters) * HEADROOM
     widths, depths = np.arange(len(lattice.d_model)), np.arange(len(lattice.n_layers))
-    for f, ffn in enumerate(lattice.ffn):
-        for a, attention in enumerate(lattice.attention):
-            for some in np.array_split(widths, max(1, len(widths) // 8)):
-                narrow = lattice.box(f, a, {"d_model": some[:1], "schedule": [0]})
+    for ffn in range(len(lattice.ffn)):
+        for attention in range(len(lattice.attention)):
+            for some in np.array_split(widths, max(1, len(widths) // WIDTHS_PER_BLOCK)):
+                narrow = lattice.box(ffn, attention, {"d_model": some[:1], "schedule": [0]})
                 count = np.asarray(parameters(narrow.design).total)
                 least = np.broadcast_to(count, np.broadcast_shapes(count.shape, narrow.shape))
-                least = least.min(axis=tuple(range(least.ndim - 1)))
-                deep = depths[least <= cap]
+                deep = depths[least.min(axis=tuple(range(least.ndim - 1))) <= cap]
                 if not len(deep):
                     continue
-                box = lattice.box(f, a, {"d_model": some, "n_layers": deep, "schedule": [0]})
-                design = box.design.with_(staged_from=schedule[0], staged_share=schedule[1])
+                box = lattice.box(ffn, attention, {"d_model": some, "n_layers": deep, "schedule": [0]})
+                design = box.design.with_(
+                    staged_from=np.full((1,) * 7, schedule[0]), staged_share=np.full((1,) * 7, schedule[1])
+                )
                 _, _, d_head, kv, _, d_model, _ = box.indices
-                valid = lattice.valid_heads[np.ix_(d_head, kv, d_model)]
-                labels = {"ffn": str(ffn), "attention": str(attention)}
-                yield _Block(design, valid, labels, attention.window)
+                yield _Block(design, lattice.valid_heads[np.ix_(d_head, kv, d_model)], ffn, attention)
 
 
 def _landscape(problem: Problem, block: _Block, reference_context: float, n_counts: str) -> Landscape:
     lattice = problem.lattice
-    contexts = np.union1d(lattice.context_length, [reference_context])
+    contexts = contexts_of(problem, reference_context)
     design = block.design.with_(context_length=contexts.reshape(-1, 1, 1))
     found = problem.evaluate(design)
     sizes = (
@@ -199,56 +253,57 @@ def _landscape(problem: Problem, block: _Block, reference_context: float, n_coun
         np.size(design.d_model),
         np.size(design.n_layers),
     )
-    n_shapes = int(np.prod(sizes)) // len(contexts)
+    shapes = sizes[:3] + sizes[4:]
+    n_shapes = int(np.prod(shapes))
 
     def flat(value: Any) -> FloatArray:
-        """(1, vocab, d_head, kv, c, d, L) → (C, S)."""
-        whole = np.broadcast_to(np.asarray(value, dtype=np.float64), (1, *sizes))[0]
-        return np.ascontiguousarray(np.moveaxis(whole, 3, 0)).reshape(len(contexts), n_shapes)
-
-    def shape_only(value: Any) -> FloatArray:
-        """The same for what does not depend on the context: (S,)."""
+        """(1, vocab, d_head, kv, c, d, L) → (C, S), or (1, S) of what does not depend on the context."""
         array = np.asarray(value, dtype=np.float64)
-        whole = np.broadcast_to(array, (1, *sizes[:3], 1, *sizes[4:]))
-        return np.ascontiguousarray(whole).reshape(n_shapes)
+        n = array.shape[-3] if array.ndim >= 3 else 1
+        whole = np.broadcast_to(array, (1, *sizes[:3], n, *sizes[4:]))[0]
+        return np.ascontiguousarray(np.moveaxis(whole, 3, 0)).reshape(n, n_shapes)
 
-    heads = np.broadcast_to(block.valid[None, :, :, :, None], (*sizes[:3], *sizes[4:])).reshape(n_shapes)
+    def tall(value: Any) -> FloatArray:
+        return np.ascontiguousarray(np.broadcast_to(flat(value), (len(contexts), n_shapes)))
+
+    heads = np.broadcast_to(block.valid[None, :, :, :, None], shapes).reshape(n_shapes)
     full_listed = any(not a.window for a in lattice.attention)
-    attends = (block.window == 0) | (block.window < contexts) | (not full_listed)
+    window = lattice.attention[block.attention].window
+    attends = (window == 0) | (window < contexts) | (not full_listed)
     staged_from = float(np.max(design.staged_from))
     exists = heads[None, :] & (attends & ((staged_from == 0) | (staged_from < contexts)))[:, None]
 
-    by_limit = found.n_tokens_by_limit
-    compute = [flat(v) for k, v in by_limit.items() if k != "tokens"]
-    tokens = flat(found.n_tokens)
-    data = by_limit.get("tokens")
-    keep = heads & np.any(exists, axis=0)
+    indices = np.unravel_index(np.arange(n_shapes), shapes)
+    choices = dict(zip(("vocab_size", "d_head", "n_kv_heads"), indices[:3], strict=True))
+    choices |= {"ffn": np.full(n_shapes, block.ffn), "attention": np.full(n_shapes, block.attention)}
     return Landscape(
         contexts=contexts,
-        d_model=shape_only(design.d_model),
-        n_layers=shape_only(design.n_layers),
-        levers=_levers(problem, design, block, shape_only, n_shapes),
+        d_model=flat(design.d_model)[0],
+        n_layers=flat(design.n_layers)[0],
+        choices={k: v.astype(np.int64) for k, v in choices.items()},
         n_params=flat(found.n_params),
         n_law=flat(found.n_params if n_counts == "total" else found.n_params_non_embedding),
-        n_tokens=tokens,
-        tokens_by_compute=np.minimum.reduce(compute) if compute else tokens,
-        tokens_of_data=float(np.min(data)) if data is not None and compute else np.inf,
+        **_tokens(found, tall),
         excess={k: flat(v) for k, v in found.constraints.items()},
         exists=exists,
         staged_from=staged_from,
         staged_share=float(np.max(design.staged_share)),
-    ).take(keep)
+    ).take(heads)
 
 
-def _levers(
-    problem: Problem, design: Design, block: _Block, shape_only: Any, n_shapes: int
-) -> dict[str, NDArray[Any]]:
-    lattice = problem.lattice
-    levers: dict[str, NDArray[Any]] = {}
-    for name in ("vocab_size", "d_head", "n_kv_heads"):
-        if len(getattr(lattice, name)) > 1:
-            levers[name] = shape_only(getattr(design, name))
-    for name in ("ffn", "attention"):
-        if len(getattr(lattice, name)) > 1:
-            levers[name] = np.full(n_shapes, block.labels[name])
-    return levers
+def _tokens(found: Evaluation, tall: Callable[[Any], FloatArray]) -> dict[str, Any]:
+    """Tokens that the budget buys, those that compute alone would, and those there are."""
+    limits = found.n_tokens_by_limit
+    compute = [tall(v) for k, v in limits.items() if not is_data(k)]
+    data = [float(np.min(v)) for k, v in limits.items() if is_data(k)]
+    tokens = tall(found.n_tokens)
+    return {
+        "n_tokens": tokens,
+        "tokens_by_compute": np.minimum.reduce(compute) if compute else tokens,
+        "tokens_of_data": min(data) if data and compute else np.inf,
+    }
+
+
+def is_data(limit: str) -> bool:
+    """Whether a training limit is the amount of data rather than compute."""
+    return limit.rsplit(".", 1)[-1] == "tokens"

@@ -222,11 +222,14 @@ class CorpusTrade(Record):
     """Draws thrown away because the loss rose with N or D inside the law's domain."""
     stopped_by: tuple[LimitEffect, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
-    """Exchange rate d ↔ c: one point per width."""
+    """The best design of each width, widest first."""
+    exchange: tuple[CurvePoint, ...] = ()
+    """The iso-budget line, shortest context first: at arm A's depth, tokens and limits, the width that
+    the budget still pays for at each context (between lattice points)."""
     by_context: tuple[ContextPoint, ...] = ()
     """The best loss per context length."""
     width_per_doubling: float | None = None
-    """Factor on d that buys a doubling of c along the iso-budget line, from arm A to C (None: no trade)."""
+    """Factor on d that a doubling of c costs along the iso-budget line, from the reference on."""
     notes: tuple[str, ...] = ()
 
 

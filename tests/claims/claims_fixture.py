@@ -1,11 +1,14 @@
 """A small landscape from the cost functions alone: limits on compute, parameters and a kind of memory."""
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from explorer.claims.landscape import Landscape
 from explorer.cost.flops import flops
 from explorer.cost.parameters import parameters
 from explorer.design import Design
+from explorer.search.space import FfnChoice, Lattice, ScheduleChoice
 
 
 def small_landscape(
@@ -41,7 +44,7 @@ def small_landscape(
         contexts=c,
         d_model=np.repeat(d, len(layers)),
         n_layers=np.tile(layers, len(d)),
-        levers={},
+        choices={},
         n_params=n_params,
         n_law=n_params,
         n_tokens=np.minimum(by_compute, data),
@@ -52,3 +55,77 @@ def small_landscape(
         staged_from=staged[0],
         staged_share=staged[1],
     )
+
+
+class _Dump(SimpleNamespace):
+    def model_dump(self, **_):
+        return {k: v for k, v in vars(self).items() if v is not None}
+
+
+class SmallProblem:
+    """A problem with a real lattice whose costs are FLOPs and parameters alone (no plans, no seconds)."""
+
+    def __init__(
+        self,
+        *,
+        compute=2e21,
+        tokens=None,
+        cap=3e9,
+        corpus="books",
+        contexts=(1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072),
+        widths=tuple(range(1024, 4097, 256)),
+        depths=tuple(range(8, 49, 4)),
+        schedule=((0.0, 0.0), (4096.0, 0.1)),
+        kv=(8,),
+        activation_bytes=np.inf,
+        baseline=None,
+        aspect="mixed",
+        reference=2048,
+        min_gain=0.05,
+    ):
+        self.compute, self.tokens, self.cap, self.activation_bytes = compute, tokens, cap, activation_bytes
+        self.lattice = Lattice(
+            context_length=np.array(contexts, dtype=float),
+            d_model=np.array(widths, dtype=float),
+            n_layers=np.array(depths, dtype=float),
+            d_head=np.array([128.0]),
+            n_kv_heads=np.array(kv, dtype=float),
+            vocab_size=np.array([32000.0]),
+            ffn=(FfnChoice("swiglu", 3.5),),
+            schedule=tuple(ScheduleChoice(*s) for s in schedule),
+        )
+        training = _Dump(flops=compute, tokens=tokens)
+        self.budget = SimpleNamespace(
+            name="small",
+            limits=SimpleNamespace(parameters=cap, gpu_memory=None, training=training, serving=None),
+            quality=SimpleNamespace(law="besiroglu-2024", corpus=corpus, aspect=aspect, nu=None),
+            trade=SimpleNamespace(reference_context=reference, min_gain=min_gain),
+            baseline=baseline,
+        )
+
+    def evaluate(self, design):
+        c = design.context_length
+        cost = flops(design).train_per_token()
+        staged_from, share = np.asarray(design.staged_from), np.asarray(design.staged_share)
+        if np.any(staged_from):
+            short = flops(design.with_(context_length=staged_from)).train_per_token()
+            cost = np.where(staged_from > 0, (1 - share) * short + share * cost, cost)
+        by_limit = {} if self.compute is None else {"flops": self.compute / cost}
+        if self.tokens is not None:
+            by_limit["tokens"] = np.asarray(self.tokens) + 0 * cost
+        n_tokens = np.minimum.reduce(list(by_limit.values()))
+        n_params = parameters(design).total
+        held = 34.0 * c * design.d_model * design.n_layers
+        used = {"parameters": n_params / self.cap, "gpu_memory": held / self.activation_bytes}
+        trained = {"flops": n_tokens * cost / self.compute} if self.compute is not None else {}
+        return SimpleNamespace(
+            design=design,
+            n_params=n_params,
+            n_params_non_embedding=parameters(design).non_embedding,
+            n_tokens=n_tokens,
+            n_tokens_by_limit=by_limit,
+            train_flops=n_tokens * cost,
+            peak_device_bytes=held,
+            used=used | {f"training.{k}": v for k, v in trained.items()},
+            constraints={k: v - 1 for k, v in used.items()},
+        )

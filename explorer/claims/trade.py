@@ -1,0 +1,175 @@
+"""The trade experiment: the arms A to D under the same budget, on every corpus, in every draw.
+
+*Value of context* = loss(A) − loss(B), *value of trading width* = loss(B) − loss(C), *value of
+waiting* = loss(C) − loss(D), each re-optimised in every draw of the posterior.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from explorer import quality
+from explorer.claims import describe
+from explorer.claims.arms import Outcome
+from explorer.claims.landscape import is_data
+from explorer.claims.records import CorpusTrade, Trade
+from explorer.claims.setting import Setting, holds, pays, staged_leads
+from explorer.claims.tornado import aspect_of, factors
+
+if TYPE_CHECKING:
+    from explorer.budget import Budget
+    from explorer.search.problem import Problem
+
+NU_ZERO_SHARE = 3
+"""The comparison at ν = 0 takes this fraction of the draws (1/3): it answers one question only."""
+
+
+def trade(
+    problem: Problem,
+    *,
+    n_draws: int = 300,
+    seed: int = 0,
+    setting: Setting | None = None,
+    on_progress: Callable[[float], Any] | None = None,
+) -> Trade:
+    """The trade experiment for a problem's budget.
+
+    `n_draws` = 0 answers at the law's central values, without interval. A `setting` made before saves
+    asking the cost model again. Raises NothingFits where no design fits at the reference context.
+    """
+    tell = on_progress or (lambda share: None)
+    setting = setting or Setting.of(problem)
+    tell(0.3)
+    centre = setting.solve_central()
+    draws = setting.posteriors(n_draws, seed) if n_draws else {}
+    found = setting.solve_draws(draws) if n_draws else {}
+    tell(0.7)
+    corpora = _corpora(setting, centre, draws, found, None)
+
+    n_zero = -(-n_draws // NU_ZERO_SHARE)
+    centre_zero = setting.solve_central(nu=0.0)
+    draws_zero = setting.posteriors(n_zero, seed, nu=0.0) if n_draws else {}
+    zero = _corpora(
+        setting, centre_zero, draws_zero, setting.solve_draws(draws_zero) if n_draws else {}, 0.0, brief=True
+    )
+    tell(0.95)
+    asked = setting.asked
+    made = Trade(
+        reference_context=setting.reference_context,
+        min_gain=setting.min_gain,
+        corpus=asked,
+        law=setting.law.name,
+        n_draws=n_draws,
+        seed=seed,
+        corpora=corpora,
+        nu_zero=zero,
+        by_aspect=_by_aspect(setting, draws.get(asked), found.get(asked), n_zero, seed),
+        factors=factors(setting, draws[asked], found[asked], centre[asked]) if n_draws else (),
+        limits=limits_of(problem.budget),
+        blind_to=describe.blind_to(problem.lattice),
+        n_designs=int(sum(np.count_nonzero(g.exists) for g in setting.grids)),
+        assumptions=_assumptions(setting, draws),
+    )
+    tell(1.0)
+    return made
+
+
+def _corpora(
+    setting: Setting,
+    centre: Mapping[str, Outcome],
+    draws: Mapping[str, quality.Posterior],
+    found: Mapping[str, Outcome],
+    nu: float | None,
+    brief: bool = False,
+) -> dict[str, CorpusTrade]:
+    lifts = {} if brief else _lifts(setting)
+    made = {}
+    for name in setting.corpora:
+        view = describe.View(
+            setting=setting,
+            corpus=name,
+            central=setting.central(name, nu),
+            centre=centre[name],
+            draws=draws.get(name),
+            found=found.get(name),
+            lifted={limit: both[name] for limit, both in lifts.items()},
+        )
+        made[name] = describe.corpus_trade(view, brief=brief)
+    return made
+
+
+def _lifts(setting: Setting) -> dict[str, dict[str, describe.Lift]]:
+    """Every limit on designs lifted in turn: the arms with all free, and with arm A's shape kept."""
+    lifts: dict[str, dict[str, describe.Lift]] = {}
+    centre = setting.solve_central()
+    for limit in setting.grids[0].excess:
+        free = setting.solve_central(lifted=(limit,))
+        lifts[limit] = {}
+        for name, own in centre.items():
+            kept = setting.solve_central(
+                corpora=(name,), lifted=(limit,), shape_of_a=int(own.arms["A"].shape[0])
+            )[name]
+            lifts[limit][name] = describe.Lift(free=free[name], kept=kept)
+    return lifts
+
+
+def _by_aspect(
+    setting: Setting, draws: quality.Posterior | None, found: Outcome | None, n: int, seed: int
+) -> dict[str, dict[str, float]]:
+    """Probability of each statement under each aspect choice, on the asked corpus."""
+    asked = setting.asked
+    table = {}
+    for aspect in quality.ASPECTS:
+        if draws is None or found is None:
+            outcome = setting.solve_central(aspect=aspect, corpora=(asked,))[asked]
+            chosen = np.ones(1, dtype=bool)
+        elif setting.aspect == "mixed":
+            outcome, chosen = found, aspect_of(draws.coefficients) == aspect
+        else:
+            p = quality.posterior(setting.law, setting.corpora[asked], n, seed, aspect=aspect, nu=setting.nu)
+            outcome = setting.solve_draws({asked: p})[asked]
+            chosen = np.ones(n, dtype=bool)
+        if not chosen.any():
+            continue
+        row = {
+            "holds": float(np.mean(holds(setting, outcome)[chosen])),
+            "contexts_too_short": float(np.mean(pays(setting, outcome, "context")[chosen])),
+        }
+        if "D" in outcome.arms:
+            row["staged_better"] = float(np.mean(staged_leads(outcome)[chosen]))
+        table[aspect] = row
+    return table
+
+
+def _assumptions(setting: Setting, draws: Mapping[str, quality.Posterior]) -> tuple[str, ...]:
+    budget = setting.problem.budget
+    notes = list(draws[setting.asked].assumptions) if draws else ["every prior at its central value"]
+    notes.append(
+        "equivalent compute: tokens of the short arm scale with compute, its shape is chosen anew, and "
+        "parameter and memory limits stay"
+    )
+    given = budget.limits.training.model_dump(exclude_none=True)
+    if given and all(is_data(name) for name in given):
+        notes.append(
+            "the budget limits tokens only: nothing charges for FLOPs, so a longer context costs no tokens"
+        )
+    if len(setting.grids) == 1:
+        notes.append("the space lists no staged schedule, so waiting is not valued")
+    if setting.baseline is not None and setting.usable_baseline is None:
+        notes.append(f"the baseline {setting.baseline_name} does not fit the budget at any listed context")
+    return tuple(notes)
+
+
+def limits_of(budget: Budget) -> dict[str, float]:
+    """The budget's limits as given, by their names in the file."""
+    limits = budget.limits
+    given = {"parameters": float(limits.parameters)}
+    if limits.gpu_memory is not None:
+        given["gpu_memory"] = float(limits.gpu_memory)
+    if limits.serving is not None:
+        given["serving.gpu_memory"] = float(limits.serving.gpu_memory)
+    training = limits.training.model_dump(exclude_none=True)
+    return given | {f"training.{name}": float(value) for name, value in training.items()}
