@@ -1,8 +1,8 @@
 """Records parameter counts of published models as Transformers builds them, without any weights.
 
 Writes parameters.json beside it: for every model its Hugging Face config, its parameters in total
-and those that one token meets. Also the defaults of Transformers' configuration classes for the
-keys our reader fills in. Run with the `validate` extra installed:
+and those that one token meets; and the same for small models that leave keys to Transformers'
+defaults or turn switches. Run with the `validate` extra installed:
 
     python tests/records/record_parameters.py
 
@@ -338,32 +338,159 @@ CONFIGS: dict[str, Config] = {
 }
 
 
+# Small models: what Transformers makes of absent keys and of switches that no model above uses.
+_LLAMA_KEYS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
+_SMALL: Config = dict(zip(_LLAMA_KEYS, (512, 8, 32, 640, 1000), strict=True))
+_GPT2_SMALL: Config = {"n_embd": 512, "n_layer": 8, "n_head": 32, "vocab_size": 1000}
+_MOE: Config = {"num_experts_per_tok": 2, "moe_intermediate_size": 96}
+_BIAS: Config = {"attention_bias": True}
+_ODD_HEAD: Config = {"num_key_value_heads": 4, "head_dim": 24}
+_SMALL_LATENT: Config = {
+    **_MOE,
+    "n_routed_experts": 6,
+    "n_shared_experts": 2,
+    "first_k_dense_replace": 2,
+    "kv_lora_rank": 40,
+    "q_lora_rank": 72,
+    "qk_nope_head_dim": 24,
+    "qk_rope_head_dim": 8,
+    "v_head_dim": 20,
+}
+
+
+def small(kind: str, *changes: Config) -> dict[str, Config]:
+    """A family with the fewest keys it needs, and the same with each set of changes."""
+    plain = {**(_GPT2_SMALL if kind in ("gpt2", "gptj", "gpt_bigcode") else _SMALL), "model_type": kind}
+    if kind in ("bloom", "gpt_neo", "mpt", "opt"):
+        plain = {"model_type": kind, **_RENAMED[kind]}
+    if kind == "falcon":
+        del plain["intermediate_size"]
+    return {f"{kind}/{i}": plain | change for i, change in enumerate(({}, *changes))}
+
+
+_RENAMED: dict[str, Config] = {
+    "bloom": {"n_embed": 512, "n_layer": 8, "num_attention_heads": 32, "vocab_size": 1000},
+    "mpt": {"d_model": 512, "n_layers": 8, "n_heads": 32, "vocab_size": 1000},
+    "gpt_neo": {"hidden_size": 512, "num_layers": 24, "num_heads": 32, "vocab_size": 1000},
+    "opt": {
+        "hidden_size": 512,
+        "num_hidden_layers": 8,
+        "num_attention_heads": 32,
+        "ffn_dim": 640,
+        "word_embed_proj_dim": 512,
+        "vocab_size": 1000,
+    },
+}
+
+VARIANTS: dict[str, Config] = {
+    **small("llama", _BIAS, {"mlp_bias": True}, _ODD_HEAD, TIED, {"head_dim": 20} | _BIAS),
+    **small("mistral", _ODD_HEAD, TIED),
+    **small("mixtral", {"num_local_experts": 5, "num_experts_per_tok": 3}, _ODD_HEAD),
+    **small("gemma", _BIAS, UNTIED, _ODD_HEAD),
+    **small("gemma2", _BIAS, UNTIED, _ODD_HEAD),
+    **small("gemma3_text", _BIAS, UNTIED, _ODD_HEAD, {"sliding_window_pattern": 3}),
+    **small("qwen2", _ODD_HEAD, TIED, {"use_sliding_window": True, "max_window_layers": 0}),
+    **small(
+        "qwen2_moe",
+        {"qkv_bias": False},
+        {"decoder_sparse_step": 2},
+        {"mlp_only_layers": [0, 3]},
+        {"shared_expert_intermediate_size": 192} | _MOE | {"num_experts": 6} | TIED,
+    ),
+    **small("qwen3", _BIAS, _ODD_HEAD, TIED),
+    **small("qwen3_moe", _BIAS, {"decoder_sparse_step": 3}, _MOE | _ODD_HEAD | {"num_experts": 6}),
+    **small("phi", {"qk_layernorm": True}, {"num_key_value_heads": 4}),
+    **small("phi3", _ODD_HEAD, TIED),
+    **small("phimoe", _BIAS, {"lm_head_bias": True}, {"num_local_experts": 6, "num_experts_per_tok": 1}),
+    **small("olmo", _BIAS, {"num_key_value_heads": 4}, TIED),
+    **small("olmo2", _BIAS, {"num_key_value_heads": 4}, _ODD_HEAD),
+    **small("olmo3", _BIAS, {"num_key_value_heads": 4}),
+    **small("olmoe", _BIAS, {"num_key_value_heads": 4, "num_experts": 6, "num_experts_per_tok": 3}),
+    **small("cohere", _BIAS, {"use_qk_norm": True, "num_key_value_heads": 4}, UNTIED),
+    **small("cohere2", _BIAS, {"num_key_value_heads": 4}, UNTIED),
+    **small("smollm3", _BIAS, {"mlp_bias": True}, _ODD_HEAD, UNTIED),
+    **small("granite", _BIAS, {"mlp_bias": True}, _ODD_HEAD, TIED),
+    **small("arcee", *({"hidden_act": "gelu"} | change for change in (_BIAS, {"mlp_bias": True}, _ODD_HEAD))),
+    **small(
+        "stablelm",
+        {"use_qkv_bias": True},
+        {"qk_layernorm": True, "num_key_value_heads": 4},
+        {"use_parallel_residual": True},
+        {"use_parallel_residual": True, "qk_layernorm": True},
+    ),
+    **small("glm", {"attention_bias": False}, _ODD_HEAD, TIED),
+    **small("glm4", {"attention_bias": False}, _ODD_HEAD, TIED),
+    **small("glm4_moe", {"use_qk_norm": True}, _BIAS, _MOE | {"n_routed_experts": 6, "n_shared_experts": 3}),
+    **small("gpt_oss", {"attention_bias": False}, _ODD_HEAD | {"num_local_experts": 6}, TIED),
+    **small("starcoder2", {"use_bias": False}, UNTIED, _ODD_HEAD),
+    **small("deepseek_v3", _SMALL_LATENT, _SMALL_LATENT | _BIAS, _SMALL_LATENT | {"q_lora_rank": None}),
+    **small("gpt2", {"n_inner": 640}, UNTIED),
+    **small("gptj", {"n_inner": 640, "rotary_dim": 8}),
+    **small("gpt_bigcode", {"multi_query": False}, {"n_inner": 640}),
+    **small("gpt_neo", {"intermediate_size": 640}, {"attention_types": [[["global"], 24]]}),
+    **small("gpt_neox", {"attention_bias": False}, {"use_parallel_residual": False}, TIED),
+    **small(
+        "opt",
+        {"enable_bias": False},
+        {"layer_norm_elementwise_affine": False},
+        {"word_embed_proj_dim": 256},
+        {"do_layer_norm_before": False},
+        UNTIED,
+    ),
+    **small("bloom", UNTIED),
+    **small("mpt", UNTIED),
+    **small(
+        "falcon",
+        {"ffn_hidden_size": 640, "bias": True},
+        {"multi_query": False, "parallel_attn": False, "alibi": True},
+        {"new_decoder_architecture": True, "num_kv_heads": 4},
+        {"new_decoder_architecture": True, "num_kv_heads": 4, "num_ln_in_parallel_attn": 1},
+        {"new_decoder_architecture": True},
+        UNTIED,
+    ),
+}
+# This class has no default for the experts per token.
+VARIANTS |= {
+    f"deepseek_v2/{i}": {"model_type": "deepseek_v2"} | _SMALL | _SMALL_LATENT | change
+    for i, change in enumerate(({}, _BIAS, {"q_lora_rank": None}))
+}
+del VARIANTS["arcee/0"]  # its own default activation, relu2, is not modelled
+
+
 def count(config: Config) -> tuple[int, int]:
     """Parameters in total (a tied head once) and those that one token meets."""
     settings = dict(config)
     built = AutoConfig.for_model(settings.pop("model_type"), **settings)
+    built.pad_token_id = None  # the default lies beyond a small vocabulary
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(built)
     model.tie_weights()
     named = dict(model.named_parameters())
     total = sum(p.numel() for p in named.values())
     routed = sum(p.numel() for name, p in named.items() if ".experts." in name)
-    n = next((config[k] for k in ("num_experts", "num_local_experts", "n_routed_experts") if k in config), 1)
-    idle, rest = divmod(routed * (n - config.get("num_experts_per_tok", n)), n)
+    names = ("num_local_experts", "num_experts", "n_routed_experts")
+    n = next((value for key in names if (value := getattr(built, key, None))), 1)
+    idle, rest = divmod(routed * (n - getattr(built, "num_experts_per_tok", n)), n)
     assert rest == 0
     return total, total - idle
 
 
-def main() -> None:
-    rows = {}
-    for name, config in CONFIGS.items():
+def record(configs: dict[str, Config]) -> str:
+    """Counts of every config, as lines of JSON."""
+    lines = []
+    for name, config in configs.items():
         total, active = count(config)
-        rows[name] = {"config": config, "total": total, "active": active}
+        lines.append(
+            f"{json.dumps(name)}: {json.dumps({'config': config, 'total': total, 'active': active})}"
+        )
         print(f"{name:24s} {total:>18,d} {active:>18,d}", file=sys.stderr)
-    versions = {"torch": torch.__version__, "transformers": transformers.__version__}
-    path = Path(__file__).with_name("parameters.json")
-    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(row)}" for name, row in rows.items())
-    path.write_text(f'{{"versions": {json.dumps(versions)},\n"models": {{\n{lines}\n}}}}\n', encoding="utf-8")
+    return "{\n" + ",\n".join(lines) + "\n}"
+
+
+def main() -> None:
+    versions = json.dumps({"torch": torch.__version__, "transformers": transformers.__version__})
+    text = f'{{"versions": {versions},\n"models": {record(CONFIGS)},\n"variants": {record(VARIANTS)}}}\n'
+    Path(__file__).with_name("parameters.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from explorer.formats.huggingface.quirks import (
     ParallelSwitch,
     QkNorm,
     Quirk,
+    Refused,
     Window,
 )
 
@@ -164,7 +165,10 @@ FAMILIES: dict[str, Family] = {
             hidden_activation="gelu_pytorch_tanh",
             sliding_window=4096,
         ),
-        quirks=(Window(every=6, pattern="sliding_window_pattern"),),
+        quirks=(
+            Window(every=6, pattern="sliding_window_pattern"),
+            Refused(key="use_bidirectional_attention"),
+        ),
     ),
     "qwen2_moe": Family(
         architecture="Qwen2MoeForCausalLM",
@@ -205,9 +209,13 @@ FAMILIES: dict[str, Family] = {
             moe_intermediate_size=768,
             num_experts_per_tok=8,
             num_experts=128,
+            sliding_window=4096,
         ),
         aliases={"num_local_experts": "num_experts"},
-        quirks=(Experts(width="moe_intermediate_size", sparse_step=True),),
+        quirks=(
+            Experts(width="moe_intermediate_size", sparse_step=True),
+            Window(switch="use_sliding_window"),
+        ),
     ),
     "deepseek_v3": Family(
         architecture="DeepseekV3ForCausalLM",
@@ -239,7 +247,7 @@ FAMILIES: dict[str, Family] = {
     "deepseek_v2": Family(
         architecture="DeepseekV2ForCausalLM",
         sizes=_OUTER,
-        flags=_TIED | _ATTENTION_BIAS | {"mlp_bias": ("ffn_bias",)},
+        flags=_TIED | _ATTENTION_BIAS,
         defaults=_defaults(
             2048,
             moe_intermediate_size=1407,
@@ -253,6 +261,7 @@ FAMILIES: dict[str, Family] = {
             v_head_dim=128,
         ),
         quirks=(
+            Refused(key="mlp_bias"),
             Experts(
                 n="n_routed_experts",
                 width="moe_intermediate_size",
@@ -379,6 +388,7 @@ FAMILIES: dict[str, Family] = {
         sizes=_LLAMA,
         flags=_TIED | _ATTENTION_BIAS | {"mlp_bias": ("ffn_bias",)},
         defaults=_defaults(32768, tied=True, num_key_value_heads=4),
+        quirks=(Refused(key="use_sliding_window"),),
     ),
     "granite": Family(
         architecture="GraniteForCausalLM",
@@ -435,6 +445,7 @@ FAMILIES: dict[str, Family] = {
         fourfold=True,
         defaults={"n_positions": 1024, "tie_word_embeddings": True, "activation_function": "gelu_new"},
         aliases=_GPT2_ALIASES,
+        quirks=(Refused(key="add_cross_attention"),),
     ),
     "gpt_bigcode": Family(
         architecture="GPTBigCodeForCausalLM",

@@ -151,6 +151,22 @@ class Latent:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Refused:
+    """A switch whose effect no design expresses."""
+
+    key: str
+    off: bool = False
+
+    def read(self, config: Config, fields: Fields) -> Fields:
+        if config.get(self.key) not in (None, self.off):
+            raise Unsupported(f"{config.source}: {self.key}: {config.get(self.key)!r} is not modelled")
+        return {}
+
+    def write(self, design: Design) -> Fields:
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True)
 class QkNorm:
     """A switch for norms of queries and keys."""
 
@@ -251,6 +267,8 @@ class Mpt:
     def read(self, config: Config, fields: Fields) -> Fields:
         alibi = config.part("attn_config")
         alibi.defaults = {"alibi": True}
+        if alibi.get("qk_ln"):
+            raise Unsupported(f"{alibi.source}: qk_ln: true is not modelled")
         bias = not config.flag("no_bias")
         learned = "learned" if config.flag("learned_pos_emb") else "none"
         return {
@@ -265,10 +283,9 @@ class Mpt:
     def write(self, design: Design) -> Fields:
         if design.position != "alibi" or design.ffn_bias:
             raise Unsupported("mpt in Transformers has ALiBi and no biases")
-        ratio, rest = divmod(int(design.d_ff), int(design.d_model))
-        if rest:
-            raise Unsupported(f"mpt needs d_ff to be a multiple of d_model, got {design.d_ff}")
-        return {"expansion_ratio": ratio, "no_bias": True, "attn_config": {"alibi": True}}
+        if design.d_ff != 4 * design.d_model:
+            raise Unsupported(f"mpt in Transformers has d_ff = 4·d_model, got {design.d_ff}")
+        return {"expansion_ratio": 4, "no_bias": True, "attn_config": {"alibi": True}}
 
 
 class GptNeo:
