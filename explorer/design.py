@@ -133,7 +133,8 @@ class Design:
         if "n_heads" not in given:
             given["d_head"] = given.get("d_head", 128)
             given["n_heads"] = _whole(d_model / given["d_head"])
-        given.setdefault("d_head", _whole(d_model / given["n_heads"]))
+        if "d_head" not in given:
+            given["d_head"] = _whole(d_model / given["n_heads"])
         given.setdefault("n_kv_heads", given["n_heads"])
         if "d_ff" not in given:
             gated = given.get("ffn", "swiglu") in ("swiglu", "geglu")

@@ -41,7 +41,7 @@ class Window:
         n_layers = fields["n_layers"]
         types = config.get("layer_types")
         if types is not None:
-            return _pattern(config, window, n_layers, _count_global(config, types, n_layers))
+            return _from_types(config, window, n_layers, types)
         if self.switch:
             n_global = min(config.maybe("max_window_layers", least=0) or 0, n_layers)
             return _pattern(config, window, n_layers, n_global)
@@ -318,12 +318,18 @@ class GptNeo:
         }
 
 
-def _count_global(config: Config, types: Any, n_layers: int) -> int:
+def _from_types(config: Config, window: int, n_layers: int, types: Any) -> Fields:
+    """Window fields from a list that names every layer's kind."""
     known = ("full_attention", "sliding_attention")
     valid = isinstance(types, Sequence) and all(kind in known for kind in types)
     if not valid or len(types) != n_layers:
         raise config.error("layer_types", f"{n_layers} of {' or '.join(known)}", types)
-    return sum(kind == "full_attention" for kind in types)
+    is_global = [kind == "full_attention" for kind in types]
+    if any(is_global) and not all(is_global):
+        every = is_global.index(True) + 1
+        if is_global == [(i + 1) % every == 0 for i in range(n_layers)]:
+            return {"window": window, "global_every": every}
+    return _pattern(config, window, n_layers, sum(is_global))
 
 
 def _pattern(config: Config, window: int, n_layers: int, n_global: int) -> Fields:
