@@ -15,6 +15,8 @@ from explorer.claims.records import (
     Variant,
     Verdict,
 )
+from explorer.claims.trade import trade
+from explorer.claims.verdict import verdict
 
 __all__ = [
     "Arm",
@@ -30,4 +32,6 @@ __all__ = [
     "Value",
     "Variant",
     "Verdict",
+    "trade",
+    "verdict",
 ]

@@ -335,8 +335,8 @@ def _notes(view: View, arms: Mapping[str, Arm]) -> tuple[str, ...]:
         notes.append(f"arm C is smaller than arm A by {1 - c.n_params / a.n_params:.0%} of its parameters")
     if c.d_model > a.d_model and view.centre.value("width")[0] > LEAST:
         notes.append(
-            f"arm C is wider than arm A ({c.d_model:,.0f} against {a.d_model:,.0f}) and shallower: what it gains "
-            "over arm B is a gain of reshaping, the opposite of the idea"
+            f"arm C is wider than arm A ({c.d_model:,.0f} against {a.d_model:,.0f}): what it gains over "
+            "arm B is a gain of reshaping, the opposite of the idea"
         )
     if "reshape" in arms and view.centre.value("width")[0] > LEAST:
         part = float(view.centre.value("reshape")[0] / view.centre.value("width")[0])
