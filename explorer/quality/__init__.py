@@ -4,6 +4,7 @@ from explorer.catalog.corpora import Corpus, corpus
 from explorer.catalog.laws import Domain, Law, laws
 from explorer.quality.coefficients import ASPECTS, DEFAULT_ASPECT, Aspect, Coefficients, central
 from explorer.quality.domain import BLIND_LEVERS, domain_flags, outside, staged_share_range
+from explorer.quality.fitting import ContextReport, FitReport, fit_context, fit_runs
 from explorer.quality.law import law
 from explorer.quality.lifetime import lifetime_flops
 from explorer.quality.posterior import Posterior, interval, loss_interval, posterior
@@ -26,8 +27,10 @@ __all__ = [
     "DEFAULT_ASPECT",
     "Aspect",
     "Coefficients",
+    "ContextReport",
     "Corpus",
     "Domain",
+    "FitReport",
     "Law",
     "Posterior",
     "aspect_factor",
@@ -40,6 +43,8 @@ __all__ = [
     "corpus",
     "data_term",
     "domain_flags",
+    "fit_context",
+    "fit_runs",
     "interval",
     "law",
     "laws",
