@@ -26,7 +26,13 @@ class Efficiency:
 
     generation: str
     matmul_share: float
-    """Share of the dense peak that a large, aligned matrix product reaches."""
+    """Share of the dense 16-bit peak that a large, aligned matrix product reaches when run alone."""
+    fp8_share: float
+    """The same of the fp8 peak, casts included."""
+    sustained_clock: float
+    """Share of a lone kernel's speed that training sustains under its power limit."""
+    watts_per_tflops: float
+    """Board power per dense 16-bit TFLOP/s of the devices fitted on; a device with less runs slower."""
     matmul_ramp: float
     """Length of the contraction lost to filling and draining a product's pipeline (elements)."""
     matmul_fill: float
@@ -34,22 +40,28 @@ class Efficiency:
     matmul_alignment: dict[int, float]
     """Relative speed of a width by the largest power of two that divides it."""
     attention_share: dict[str, float]
-    """Share of the peak that flash attention reaches with long sequences and wide heads, by implementation."""
+    """Share of the peak that flash attention reaches on long sequences with wide heads, by implementation."""
     attention_ramp_keys: float
     """Keys per query lost to partly masked and partly filled blocks."""
     attention_ramp_head: float
     """Head width lost likewise."""
+    ring_share: float
+    """Relative speed of attention whose keys travel around a context-parallel ring."""
     bandwidth_share: float
     """Share of the HBM bandwidth that element-wise kernels reach."""
     link_share: float
     """Share of the link bandwidth that a large collective reaches within a node."""
     network_share: float
+    """Share of the network bandwidth that it reaches between nodes."""
+    tensor_hidden: dict[str, float]
+    """Share of the tensor-parallel exchange that runs beneath products, by implementation."""
     link_latency_seconds: float
-    """Fixed cost of one collective within a node."""
+    """Fixed cost per hop of a ring within a node."""
     network_latency_seconds: float
-    launch_seconds: dict[str, float]
-    """Host time per kernel launch, by implementation: the floor under small kernels."""
-    step_seconds: dict[str, float]
+    """Fixed cost per hop between nodes."""
+    layer_host_seconds: dict[str, float]
+    """Host time to issue one layer's forward pass, by implementation: the floor under small kernels."""
+    step_host_seconds: dict[str, float]
     """Fixed host time of an optimizer step, by implementation."""
     fitted_on: str
     """Measurements the curve was fitted on, or that it is only scaled from peaks."""
@@ -163,9 +175,7 @@ def accelerator_from(row: Mapping[str, Any], where: str = "accelerator") -> Acce
     tdp = values.setdefault("tdp_watts", None)
     values["tdp_watts"] = None if tdp is None else float(tdp)
     if isinstance(values.get("source"), str):
-        values["source"] = {
-            name: values["source"] for name in (*_POSITIVE, "peak_flops", "tdp_watts", "n_units")
-        }
+        values["source"] = dict.fromkeys((*_POSITIVE, "peak_flops", "tdp_watts", "n_units"), values["source"])
     return Accelerator(**values)
 
 
@@ -200,6 +210,11 @@ def _mistakes(row: Mapping[str, Any], where: str) -> list[str]:
     if "generation" in row and row["generation"] not in _curves():
         lines.append(f"{where}: {UnknownName('generation', str(row['generation']), _curves())}")
     return lines
+
+
+def generations() -> tuple[str, ...]:
+    """Names of the generations that have efficiency curves."""
+    return tuple(_curves())
 
 
 def efficiency(generation: str) -> Efficiency:

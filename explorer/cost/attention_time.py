@@ -16,7 +16,7 @@ from explorer.units import Num
 
 # Bytes per score that unfused attention moves, forward and backward. torch (eager modules): scores written,
 # scaled and masked (read, write), softmax in fp32 and back (2 + 4, 4 + 4, 4 + 2), read by the mix. megatron:
-# scaling, mask and softmax are one kernel (Korthikanti 2022, arXiv:2205.05198, section 4.1 lists what it keeps).
+# scaling, mask and softmax are one kernel (Korthikanti 2022, arXiv:2205.05198, section 4.1).
 NAIVE_BYTES: dict[Implementation, tuple[float, float]] = {"torch": (28.0, 32.0), "megatron": (8.0, 14.0)}
 
 
@@ -27,13 +27,12 @@ def attention_seconds(design: Design, plan: Plan, hardware: Hardware) -> tuple[N
     width = design.d_head
     values = design.d_head_v if np.any(np.asarray(design.kv_lora_rank)) else design.d_head
     curve, device = hardware.efficiency, hardware.accelerator
-    # Attention stays in 16 bits when the weights' products run in fp8.
-    peak = device.peak("fp32" if plan.precision == "fp32" else "bf16")
     if plan.attention_kernel == "flash":
-        rate = peak * curve.attention_share[plan.implementation]
+        rate = hardware.attention_rate(plan)
         share = width / (width + curve.attention_ramp_head)
         keys = keys_per_query(design) + curve.attention_ramp_keys
-        forward = 2 * (width + values) * heads / (rate * share) * (tokens * keys)
+        ring = np.where(np.asarray(plan.context_parallel) > 1, curve.ring_share, 1.0)
+        forward = 2 * (width + values) * heads / (rate * share * ring) * (tokens * keys)
         return forward, ATTENTION_BACKWARD["flash"] * forward
     # Every query times every key, masked or not; the contraction is one head wide.
     scores = tokens * heads * design.context_length

@@ -57,7 +57,8 @@ def tensor_seconds(design: Design, plan: Plan, hardware: Hardware) -> Num:
     tokens = plan.micro_batch * design.context_length / plan.context_parallel
     element = 4.0 if plan.precision == "fp32" else 2.0
     volume = 4 * element * tokens * design.d_model * ((tp - 1) / tp)
-    latency = (4 if plan.sequence_parallel else 2) * hardware.group_latency(1, tp)
+    # An all-reduce is a scatter and a gather.
+    latency = 4 * hardware.group_latency(1, tp)
     return volume / hardware.group_bandwidth(1, tp) + latency
 
 
@@ -71,7 +72,7 @@ def context_seconds(design: Design, plan: Plan, hardware: Hardware) -> Num:
     if np.any(np.asarray(design.kv_lora_rank)):
         numbers = design.kv_lora_rank + design.d_head_rope
     volume = 2 * numbers * tokens * (cp - 1)
-    return volume / hardware.group_bandwidth(tp, cp) + (cp - 1) * hardware.group_latency(tp, cp)
+    return volume / hardware.group_bandwidth(tp, cp) + hardware.group_latency(tp, cp)
 
 
 def pipeline_seconds(design: Design, plan: Plan, hardware: Hardware) -> Num:
@@ -85,4 +86,4 @@ def pipeline_seconds(design: Design, plan: Plan, hardware: Hardware) -> Num:
     link = hardware.accelerator.link_bandwidth * curve.link_share
     network = np.minimum(link, hardware.network * curve.network_share)
     bandwidth = np.where(inner * pp <= hardware.per_node, link, network)
-    return (volume / bandwidth + 2 * hardware.group_latency(inner, pp)) * (np.asarray(pp) > 1)
+    return (volume / bandwidth + 2 * hardware.group_latency(inner, 2)) * (np.asarray(pp) > 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from explorer.catalog.accelerators import Accelerator, Efficiency
-from explorer.design import Precision
+from explorer.design import Plan, Precision
 from explorer.errors import ExplorerError
 from explorer.units import Num
 
@@ -31,6 +31,8 @@ class Hardware:
     """Share of wall time that trains; step times do not contain it, days and GPU-hours do."""
     mfu: float | None = None
     """The user's own measured model FLOPs utilisation; replaces the efficiency curve's level."""
+    curve: Efficiency | None = None
+    """Another efficiency curve than the accelerator's generation has."""
 
     def __post_init__(self) -> None:
         if self.n_gpus < 1:
@@ -52,12 +54,35 @@ class Hardware:
 
     @property
     def efficiency(self) -> Efficiency:
-        """Curves of the accelerator's generation."""
-        return self.accelerator.efficiency
+        """The curve that times follow."""
+        return self.curve or self.accelerator.efficiency
+
+    @property
+    def clock(self) -> float:
+        """Share of a lone kernel's speed that this device sustains in training.
+
+        A board with less power per promised FLOP/s than those fitted on (a PCIe card, a capped one) runs
+        slower, by the square root: between the cube root of an ideal voltage curve and proportion. H100s
+        capped at 500 W run torchtitan's 8B benchmark at .84 of the speed of H200s at 700 W.
+        """
+        curve, device = self.efficiency, self.accelerator
+        if device.tdp_watts is None or "bf16" not in device.peak_flops:
+            return curve.sustained_clock
+        power = device.tdp_watts / (device.peak_flops["bf16"] / 1e12) / curve.watts_per_tflops
+        return curve.sustained_clock * min(1.0, power) ** 0.5
 
     def matmul_rate(self, precision: Precision) -> float:
-        """FLOP/s that large, aligned matrix products reach. Raises Unsupported without a peak."""
-        return self.accelerator.peak(MATMUL_DTYPE[precision]) * self.efficiency.matmul_share
+        """FLOP/s that large, aligned products sustain in training. Raises Unsupported without a peak."""
+        curve, dtype = self.efficiency, MATMUL_DTYPE[precision]
+        share = curve.fp8_share if dtype == "fp8" else curve.matmul_share
+        return self.accelerator.peak(dtype) * share * self.clock
+
+    def attention_rate(self, plan: Plan) -> float:
+        """FLOP/s of flash attention on long sequences with wide heads; 16 bits even in fp8 training."""
+        curve = self.efficiency
+        dtype = "fp32" if plan.precision == "fp32" else "bf16"
+        share = curve.attention_share[plan.implementation]
+        return self.accelerator.peak(dtype) * share * self.clock
 
     def group_bandwidth(self, inner: Num, size: Num) -> Num:
         """Bytes/s per GPU in one direction of a ring over `size` ranks that stand `inner` GPUs apart.
@@ -74,8 +99,11 @@ class Hardware:
         return np.where(inner * size <= self.per_node, link, across)
 
     def group_latency(self, inner: Num, size: Num) -> Num:
-        """Seconds of fixed cost of one collective over such a group; none for a group of one."""
+        """Seconds of fixed cost of one gather or scatter around such a ring: a hop per rank or node."""
         curve = self.efficiency
-        within = inner * size <= self.per_node
-        fixed = np.where(within, curve.link_latency_seconds, curve.network_latency_seconds)
-        return fixed * (np.asarray(size) > 1)
+        within = curve.link_latency_seconds * (np.asarray(size) - 1)
+        if self.n_gpus <= self.per_node:
+            return within
+        local = np.minimum(size, np.maximum(1, self.per_node / inner))
+        across = curve.network_latency_seconds * (size / local - 1) + curve.link_latency_seconds * (local - 1)
+        return np.where(inner * size <= self.per_node, within, across)

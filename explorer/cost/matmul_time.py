@@ -72,6 +72,13 @@ def layer_products(design: Design, plan: Plan, hardware: Hardware) -> tuple[Line
     return _products([*_attention(design, plan.tensor_parallel), *_ffn(design, plan)], plan, hardware)
 
 
+def last_product(design: Design, plan: Plan, hardware: Hardware) -> Linear:
+    """Forward of a dense layer's last matrix, which PyTorch's checkpointing does not repeat: it stops
+    once everything that the backward pass needs is there again. Experts end in a gather instead."""
+    dense = 1.0 - np.greater(design.n_experts, 0)
+    return product(design.d_model, design.d_ff / plan.tensor_parallel, hardware, plan)[0].times(dense)
+
+
 def dense_layers_extra(design: Design, plan: Plan, hardware: Hardware) -> tuple[Linear, Linear]:
     """What the leading dense layers of a mixture take beyond as many mixture layers, all together."""
     dense = _products(_dense(design, plan, design.n_dense_layers), plan, hardware)

@@ -17,9 +17,9 @@ from explorer.cost.attention_time import attention_seconds
 from explorer.cost.communication import context_seconds, data_exchange, pipeline_seconds, tensor_seconds
 from explorer.cost.flops import flops
 from explorer.cost.hardware import MATMUL_DTYPE, Hardware
-from explorer.cost.matmul_time import dense_layers_extra, head_products, layer_products
+from explorer.cost.matmul_time import dense_layers_extra, head_products, last_product, layer_products
 from explorer.cost.parameters import parameters
-from explorer.cost.traffic import head_bytes, layer_bytes, layer_kernels, optimizer_bytes_moved
+from explorer.cost.traffic import head_bytes, layer_bytes, layer_host_share, optimizer_bytes_moved
 from explorer.design import Design, Plan
 from explorer.units import Num
 
@@ -144,15 +144,19 @@ def step_terms(design: Design, plan: Plan, hardware: Hardware) -> Terms:
     attention_forward, attention_backward = attention_seconds(design, plan, hardware)
     element_forward, element_backward = (b / memory * tokens for b in layer_bytes(design, plan))
     forward = matmul_forward + attention_forward + element_forward
-    again = _recompute(plan, matmul_forward, attention_forward, element_forward)
+    repeated = matmul_forward
+    if plan.recompute == "full" and plan.implementation == "torch":
+        repeated = matmul_forward - last_product(design, plan, hardware)(tokens)
+    again = _recompute(plan, repeated, attention_forward, element_forward)
     backward = matmul - matmul_forward + attention_backward + element_backward + again
 
     # The host launches kernels one by one; a layer whose kernels are shorter waits for it.
-    launch = layer_kernels(design, plan) * curve.launch_seconds[plan.implementation]
+    launch = layer_host_share(design, plan) * curve.layer_host_seconds[plan.implementation]
     launch_backward = (2 + (plan.recompute in ("full", "selective-op"))) * launch
     waiting = np.maximum(launch - forward, 0) + np.maximum(launch_backward - backward, 0)
 
-    tensor = tensor_seconds(design, plan, hardware) * (2 + (plan.recompute == "full"))
+    exposed = (2 + (plan.recompute == "full")) * (1 - curve.tensor_hidden[plan.implementation])
+    tensor = tensor_seconds(design, plan, hardware) * exposed
     ring = context_seconds(design, plan, hardware)
     context = np.maximum(ring - attention_forward, 0) + np.maximum(2 * ring - attention_backward, 0)
 
@@ -191,7 +195,7 @@ def step_terms(design: Design, plan: Plan, hardware: Hardware) -> Terms:
         "pipeline": (pipeline_seconds(design, plan, hardware) * steps, layer * fill),
         "data parallel": (around * rare, sharded * micro_batches + exchanged),
         "optimizer": (around / shards * update, weights / shards * update),
-        "overhead": (curve.step_seconds[plan.implementation] + micro_batches * none, none),
+        "overhead": (curve.step_host_seconds[plan.implementation] + micro_batches * none, none),
     }
 
 
@@ -220,8 +224,9 @@ def _data_parallel(
     hidden = np.minimum(gather, _HIDDEN * forward)
     full = 2 * gather + reduce - hidden - np.minimum(gather + reduce, _HIDDEN * backward)
     scattered = reduce - np.minimum(reduce, _HIDDEN * backward)
-    once = np.where(stage == 0, 2 * reduce, reduce + gather)
-    once = once - np.minimum(once, _HIDDEN * backward)
+    # All-reduce behind the backward pass; or scatter behind it and gather behind the next forward pass.
+    everything = 2 * reduce - np.minimum(2 * reduce, _HIDDEN * backward)
+    once = np.where(stage == 0, everything, scattered + gather - hidden)
     per_micro_batch = np.where(stage >= 3, full, np.where(stage == 2, scattered, 0.0))
     per_step = np.where(stage >= 3, 0.0, np.where(stage == 2, gather, once))
     return per_micro_batch, per_step
