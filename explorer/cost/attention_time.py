@@ -14,10 +14,11 @@ from explorer.cost.hardware import Hardware
 from explorer.design import Design, Implementation, Plan
 from explorer.units import Num
 
-# Bytes per score that unfused attention moves, forward and backward. torch (eager modules): scores written,
-# scaled and masked (read, write), softmax in fp32 and back (2 + 4, 4 + 4, 4 + 2), read by the mix. megatron:
-# scaling, mask and softmax are one kernel (Korthikanti 2022, arXiv:2205.05198, section 4.1).
-NAIVE_BYTES: dict[Implementation, tuple[float, float]] = {"torch": (28.0, 32.0), "megatron": (8.0, 14.0)}
+# Bytes per score that unfused attention moves, forward and backward. torch: about forty in all, by the
+# PyTorch baseline of FlashAttention-2's benchmark (arXiv:2307.08691, figures 4-7) on A100 and H100 alike.
+# megatron: scaling, mask and softmax are one kernel: scores written (2), softmax read and written (4), read
+# by the mix (2); backward likewise with the gradient beside (Korthikanti 2022, arXiv:2205.05198, 4.1).
+NAIVE_BYTES: dict[Implementation, tuple[float, float]] = {"torch": (18.0, 22.0), "megatron": (8.0, 14.0)}
 
 
 def attention_seconds(design: Design, plan: Plan, hardware: Hardware) -> tuple[Num, Num]:

@@ -42,6 +42,7 @@ def training_run(row: Measurement) -> Run:
     n_gpus = int(plan.n_gpus)
     interleave = int(_number(config, "interleave", "vp", default=1))
     fused = bool(config.get("compile")) and config["compile"] != "eager"
+    fused = fused or _has_technique(row, "+compile")
     return Run(
         design=design,
         plan=plan,
@@ -54,11 +55,15 @@ def training_run(row: Measurement) -> Run:
 def design_of(row: Measurement) -> Design:
     """The architecture a row names, by its dimensions or by a published model. Raises Inexpressible."""
     config = row.config
-    published = published_design(str(config.get("model", "")))
+    # llm-foundry benchmarks MPT with learned positions and biases, unlike the released models.
+    foundry = "llm-foundry" in f"{row.group} {row.source}"
+    published = None if foundry else published_design(str(config.get("model", "")))
     d = _get(config, "hidden", "d_model")
     if d is None and published is None:
         raise Inexpressible(reason="the architecture is not stated and its name is not in the catalogue")
     context = _number(config, "seq", "seq_len", "context_length", "prompt", default=None)
+    if context is None and row.what.startswith(("train_", "infer_prefill", "infer_decode")):
+        raise Inexpressible(reason="the sequence length is not stated")
     if context is None:
         context = published.context_length if published is not None else 2048
     if d is None:
@@ -77,6 +82,8 @@ def _from_dimensions(row: Measurement, context: float) -> Design:
     """A design from its numbers, with what its framework's model has otherwise."""
     config = row.config
     layers = _get(config, "layers", "n_layers")
+    if layers is None and row.what.endswith("_per_layer"):
+        layers = 1
     if layers is None:
         raise Inexpressible(reason="the number of layers is not stated")
     d = _get(config, "hidden", "d_model")
@@ -211,7 +218,8 @@ def _plan(row: Measurement, design: Design, n_gpus: int) -> Plan:
     """How the run was laid out."""
     config = row.config
     megatron, old = is_megatron(row), _before_flash(row)
-    zero3 = str(config.get("scheme", "")).lower() == "zero-3"
+    if str(config.get("scheme", "")).lower() == "zero-3":
+        raise Inexpressible(reason="Megatron under DeepSpeed's ZeRO-3 is not an implementation of the model")
     tp, pp, cp = (int(_number(config, key, default=1)) for key in ("tp", "pp", "cp"))
     fsdp = config.get("fsdp")
     rest = max(1, n_gpus // (tp * pp * cp))
@@ -230,7 +238,7 @@ def _plan(row: Measurement, design: Design, n_gpus: int) -> Plan:
     if _torchtitan(row) and pp > 1:
         # torchtitan cuts a rank's batch into as many micro-batches as there are stages.
         micro = max(1, per_rank // pp)
-    if fsdp is not None or zero3 or _torchtitan(row):
+    if fsdp is not None or _torchtitan(row):
         stage = 3
     else:
         stage = int(_number(config, "zero_stage", "zero", default=0 if old or not megatron else 1))
@@ -239,7 +247,8 @@ def _plan(row: Measurement, design: Design, n_gpus: int) -> Plan:
         attention_kernel=_kernel(row, old),
         recompute=_recompute(row),
         precision=_precision(row, megatron),
-        optimizer="adamw-8bit" if "8bit" in str(config.get("techniques_cumulative", "")).lower() else "adamw",
+        optimizer="adamw",
+        cross_entropy="chunked" if _has_technique(row, "+chunked CE") else "full",
         dropout=old,
         sequence_parallel=bool(config.get("sequence_parallel", not old)),
         micro_batch=micro, global_batch=batch, tensor_parallel=tp, pipeline_parallel=pp,
@@ -266,10 +275,22 @@ def _recompute(row: Measurement) -> Recompute:
         return "selective"
     if text.startswith("full") or text == "true":
         return "full"
-    if not text and row.group == "megatron-2020":
-        # Their FLOPs count 96·B·s·L·h² contains a recomputed forward pass.
+    if row.config.get("recompute") is None and _before_flash(row):
+        # Their FLOPs count 96·B·s·L·h² contains a recomputed forward pass (Narayanan 2021, equation 3).
+        return "full"
+    if _has_technique(row, "+activation ckpt"):
         return "full"
     return "none"
+
+
+# torchtune's table adds one technique per row to those before it.
+_TECHNIQUES = ("baseline (unpacked)", "+packed", "+compile", "+chunked CE", "+activation ckpt")
+
+
+def _has_technique(row: Measurement, technique: str) -> bool:
+    """Whether a row of torchtune's cumulative table includes a technique."""
+    last = str(row.config.get("techniques_cumulative", ""))
+    return last in _TECHNIQUES and _TECHNIQUES.index(last) >= _TECHNIQUES.index(technique)
 
 
 def _precision(row: Measurement, megatron: bool) -> Precision:
@@ -302,6 +323,10 @@ def _refuse_other_methods(row: Measurement) -> None:
         raise Inexpressible(reason="adapter fine-tuning: most weights are frozen; out of a pre-training model's domain")
     if "quant" in config and str(config["quant"]).lower() not in ("none", ""):
         raise Inexpressible(reason="training on quantised weights is out of domain")
+    if str(config.get("method", "")).lower() == "full" and str(config.get("hw", "")).startswith("1x"):
+        raise Inexpressible(reason="torchtune's recipe for one GPU steps the optimizer inside the backward pass")
+    if "nanogpt" in f"{config.get('model', '')} {row.source}".lower() and config.get("attention") is None:
+        raise Inexpressible(reason="nanoGPT had unfused, then flash attention: which one ran is not stated")
     if "unpacked" in text:
         raise Inexpressible(reason="unpacked batches: their real token count is not stated")
     if "offload" in text or "optimizer-in-bwd" in text or "8bit" in text:
