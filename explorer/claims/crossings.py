@@ -10,11 +10,16 @@ from collections.abc import Callable
 from typing import Literal
 
 from explorer.claims.crossover import crossover
+from explorer.cost.activations import ledger
 from explorer.cost.flops import Convention, flops
-from explorer.design import AttentionKernel, Design
+from explorer.cost.hardware import Hardware
+from explorer.cost.time import step_time
+from explorer.design import AttentionKernel, Design, Plan
 
 Blocks = Callable[[float], Design]
 """A design at a context length."""
+TOKENS_PER_STEP = 65_536
+"""Tokens of one timed step: enough that no launch overhead shows; a longer sequence stands alone."""
 
 
 def flops_equal(
@@ -81,3 +86,35 @@ def _attention_part(design: Design, convention: Convention) -> float:
 def _feed_forward(design: Design, convention: Convention) -> float:
     parts = flops(design).operations(convention)
     return sum(float(v) for k, v in parts.items() if _part(k) == "feed-forward")
+
+
+def bytes_equal(block: Blocks, plan: Plan) -> float:
+    """Context at which the saved bytes that grow with it pass all others a layer keeps, per token.
+
+    inf where none grow: flash attention keeps no scores.
+    """
+    base = saved_bytes(block(0.0), plan)
+    return crossover(lambda c: saved_bytes(block(c), plan) - base, lambda c: base)
+
+
+def saved_bytes(design: Design, plan: Plan) -> float:
+    """Bytes per token that one layer keeps for the backward pass."""
+    return float(ledger(design, plan).per_layer())
+
+
+def seconds_equal(block: Blocks, hardware: Hardware, plan: Plan) -> float:
+    """Context at which core attention takes half of the time of a training step (TOKENS_PER_STEP)."""
+    return crossover(
+        lambda c: attention_seconds(block(c), hardware, plan)[0],
+        lambda c: attention_seconds(block(c), hardware, plan)[1],
+        low=128.0,
+        high=2.0**26,
+    )
+
+
+def attention_seconds(design: Design, hardware: Hardware, plan: Plan) -> tuple[float, float]:
+    """Seconds of core attention (recomputation included where there is any) and of all the rest of a step."""
+    n = max(1.0, TOKENS_PER_STEP / float(design.context_length))
+    found = step_time(design, plan.with_(micro_batch=n, global_batch=n), hardware)
+    attention = float(found.parts["attention"])
+    return attention, float(found.seconds) - attention
