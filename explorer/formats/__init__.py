@@ -1,5 +1,91 @@
 """How designs come and go: Hugging Face, Megatron-LM, torchtitan, nanoGPT."""
 
-from explorer.formats.huggingface import model_types, read
+from __future__ import annotations
 
-__all__ = ["model_types", "read"]
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from explorer.design import Design, Plan
+from explorer.errors import ExplorerError, UnknownName
+from explorer.formats import huggingface, megatron, nanogpt, torchtitan
+from explorer.formats.export import Export
+from explorer.formats.huggingface import model_types
+
+__all__ = ["TARGETS", "model_types", "read", "write"]
+
+TARGETS = {
+    "hf": "config.json",
+    "megatron": "megatron.args",
+    "torchtitan": "explorer_torchtitan.py",
+    "nanogpt": "nanogpt.py",
+}
+"""What `write` knows, with the customary name of its file."""
+
+
+def read(config: str | Path | Mapping[str, Any]) -> Design:
+    """The design in a file of any known format: a Hugging Face config.json (or the folder it lies
+    in, or its content), Megatron-LM arguments, a torchtitan module, a nanoGPT config.
+
+    Raises ExplorerError with file and key for what is missing or mistyped, Unsupported for an
+    architecture or switch that no design expresses.
+    """
+    if isinstance(config, Mapping):
+        return huggingface.read(config)
+    path = Path(config)
+    if path.is_dir() or path.suffix == ".json" or not path.is_file():
+        return huggingface.read(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ExplorerError(f"{path}: cannot be read ({error})") from None
+    if text.lstrip().startswith("{"):
+        return huggingface.read(path)
+    if "--num-layers" in text:
+        return megatron.read(text, str(path))
+    if "ModelArgs(" in text:
+        return torchtitan.read(text, str(path))
+    if "n_embd" in text:
+        return nanogpt.read(text, str(path))
+    raise ExplorerError(
+        f"{path}: not a known format: a Hugging Face config.json, Megatron-LM arguments (--num-layers …), "
+        "a torchtitan module (…ModelArgs(…)) or a nanoGPT config (n_embd = …) is needed"
+    )
+
+
+def write(
+    design: Design,
+    plan: Plan | None,
+    target: str,
+    *,
+    n_tokens: float | None = None,
+    remarks: Sequence[str] = (),
+) -> str:
+    """The text of a file that trains `design` by `plan` under `target` (one of `TARGETS`).
+
+    `n_tokens` fixes the number of steps. `remarks` (expected memory, tokens/s) and what the target
+    does otherwise than planned become comments, in a config.json the key `explorer`. Raises
+    Unsupported with the name of everything the target cannot express.
+    """
+    if target not in TARGETS:
+        raise UnknownName("export target", target, TARGETS)
+    export = Export.of(design, plan, n_tokens, remarks)
+    if target == "hf":
+        return _config_json(export)
+    writers = {"megatron": megatron.write, "torchtitan": torchtitan.write, "nanogpt": nanogpt.write}
+    return writers[target](export)
+
+
+def _config_json(export: Export) -> str:
+    config = huggingface.write(export.design)
+    # A config.json has no comments and describes no training; Transformers carries unknown keys along.
+    notes: dict[str, Any] = {}
+    if export.plan:
+        notes["plan"] = asdict(export.plan)
+    if export.steps:
+        notes["steps"] = export.steps
+    if export.remarks:
+        notes["remarks"] = list(export.remarks)
+    return json.dumps(config | ({"explorer": notes} if notes else {}), indent=2) + "\n"

@@ -154,7 +154,6 @@ def test_llm_foundry_mpt() -> None:
     ("name", "changes"),
     [
         ("deepseek-v2", {"mlp_bias": True}),
-        ("smollm3-3b", {"use_sliding_window": True}),
         ("gpt2", {"add_cross_attention": True}),
         ("mpt-7b", {"attn_config": {"alibi": True, "qk_ln": True}}),
     ],

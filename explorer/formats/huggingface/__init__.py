@@ -102,7 +102,8 @@ def _fields(config: Config, family: Family) -> dict[str, Any]:
     if heads % found["n_kv_heads"]:
         raise config.error(kv or "num_kv_heads", f"a divisor of {heads} heads", found["n_kv_heads"])
     head = config.maybe(family.sizes["d_head"]) if "d_head" in family.sizes else None
-    if head is None and "d_head" not in found and d % heads:
+    derived = head is None and "d_head" not in found
+    if (derived or family.divides) and d % heads:
         raise config.error(family.sizes["d_model"], f"a multiple of {heads} heads", d)
     found.setdefault("d_head", head or d // heads)
     return found
@@ -125,7 +126,8 @@ def _keys(design: Design, kind: str, family: Family) -> dict[str, Any]:
         keys[family.activation] = {"swiglu": "silu", "relu": "relu"}.get(design.ffn, "gelu_pytorch_tanh")
     for quirk in family.quirks:
         keys |= quirk.write(design)
-    return keys
+    # The classes' own special tokens may lie beyond the vocabulary; they are the tokenizer's to say.
+    return keys | dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
 
 
 def _activation(config: Config, family: Family) -> str:

@@ -22,6 +22,7 @@ from explorer.formats.huggingface.quirks import (
     QkNorm,
     Quirk,
     Refused,
+    SmolLm3,
     Window,
 )
 
@@ -46,6 +47,8 @@ class Family:
     """An absent inner width is four times the model's."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Other names that Transformers accepts for a key."""
+    divides: bool = False
+    """Transformers insists on whole d_model / n_heads, even where the head's width is given."""
     quirks: tuple[Quirk, ...] = ()
 
 
@@ -87,6 +90,7 @@ def _defaults(context: int, *, tied: bool = False, **more: Any) -> dict[str, Any
 FAMILIES: dict[str, Family] = {
     "llama": Family(
         architecture="LlamaForCausalLM",
+        divides=True,
         sizes=_LLAMA,
         flags=_TIED | _ATTENTION_BIAS | {"mlp_bias": ("ffn_bias",)},
         defaults=_defaults(2048, attention_bias=False, mlp_bias=False),
@@ -134,6 +138,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "gemma2": Family(
         architecture="Gemma2ForCausalLM",
+        divides=True,
         sizes=_LLAMA,
         traits={"norms_per_layer": 4},
         flags=_TIED | _ATTENTION_BIAS,
@@ -150,6 +155,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "gemma3_text": Family(
         architecture="Gemma3ForCausalLM",
+        divides=True,
         sizes=_LLAMA,
         traits={"norms_per_layer": 4, "qk_norm": "head"},
         flags=_TIED | _ATTENTION_BIAS,
@@ -246,6 +252,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "deepseek_v2": Family(
         architecture="DeepseekV2ForCausalLM",
+        divides=True,
         sizes=_OUTER,
         flags=_TIED | _ATTENTION_BIAS,
         defaults=_defaults(
@@ -387,8 +394,8 @@ FAMILIES: dict[str, Family] = {
         architecture="SmolLM3ForCausalLM",
         sizes=_LLAMA,
         flags=_TIED | _ATTENTION_BIAS | {"mlp_bias": ("ffn_bias",)},
-        defaults=_defaults(32768, tied=True, num_key_value_heads=4),
-        quirks=(Refused(key="use_sliding_window"),),
+        defaults=_defaults(32768, tied=True, num_key_value_heads=4, no_rope_layer_interval=4),
+        quirks=(SmolLm3(),),
     ),
     "granite": Family(
         architecture="GraniteForCausalLM",
@@ -398,6 +405,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "arcee": Family(
         architecture="ArceeForCausalLM",
+        divides=True,
         sizes=_LLAMA,
         flags=_TIED | _ATTENTION_BIAS | {"mlp_bias": ("ffn_bias",)},
         gated=False,

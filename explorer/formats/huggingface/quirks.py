@@ -68,6 +68,31 @@ class Window:
         return keys
 
 
+class SmolLm3:
+    """SmolLM3: windows where `layer_types` says so, or else on the layers without rotary positions."""
+
+    def read(self, config: Config, fields: Fields) -> Fields:
+        window, n_layers = config.maybe("sliding_window", least=0), fields["n_layers"]
+        if not window or not config.flag("use_sliding_window"):
+            return {}
+        types = config.get("layer_types")
+        if types is None:
+            every = config.size("no_rope_layer_interval")
+            rotary = config.get("no_rope_layers") or [(i + 1) % every for i in range(n_layers)]
+            types = ["full_attention" if rotates else "sliding_attention" for rotates in rotary]
+        return _from_types(config, window, n_layers, types)
+
+    def write(self, design: Design) -> Fields:
+        every_layer_rotates = {"no_rope_layers": [1] * int(design.n_layers)}
+        if not design.window:
+            return every_layer_rotates | {"use_sliding_window": False}
+        return (
+            every_layer_rotates
+            | {"use_sliding_window": True}
+            | Window(every=int(design.global_every) or 1).write(design)
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Experts:
     """A mixture of experts and what stands beside the routed ones."""
