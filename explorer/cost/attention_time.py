@@ -56,4 +56,5 @@ def keys_per_query(design: Design) -> Num:
     windowed = np.where(np.asarray(design.window) > 0, windowed, c / 2)
     every = np.asarray(design.global_every, dtype=np.float64)
     share = np.where(every > 0, 1 / np.maximum(every, 1), 0.0)
-    return share * c / 2 + (1 - share) * windowed
+    keys: Num = share * c / 2 + (1 - share) * windowed
+    return keys

@@ -93,8 +93,8 @@ class Grid:
         else:
             depths = np.asarray(self.design.n_layers, dtype=np.float64).reshape(1, -1)
             index = tuple(slice(None) if i == self.axis else s for i, s in enumerate(index))
-        columns["n_layers"] = np.float64(1.0)
-        return Part(self.design.with_(**columns), depths, shape, index, self.axis)
+        columns.pop("n_layers", None)
+        return Part(self.design.with_(**columns, n_layers=1.0), depths, shape, index, self.axis)
 
 
 def _cut(values: np.ndarray[Any, Any], index: tuple[slice, ...]) -> np.ndarray[Any, Any]:

@@ -69,7 +69,7 @@ class Hardware:
         if device.tdp_watts is None or "bf16" not in device.peak_flops:
             return curve.sustained_clock
         power = device.tdp_watts / (device.peak_flops["bf16"] / 1e12) / curve.watts_per_tflops
-        return curve.sustained_clock * min(1.0, power) ** 0.5
+        return curve.sustained_clock * float(np.sqrt(min(1.0, power)))
 
     def matmul_rate(self, precision: Precision) -> float:
         """FLOP/s that large, aligned products sustain in training. Raises Unsupported without a peak."""

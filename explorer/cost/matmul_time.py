@@ -24,7 +24,6 @@ from explorer.cost.hardware import Hardware
 from explorer.design import Design, Plan
 from explorer.units import Num
 
-
 _Matrix: TypeAlias = tuple[Num, Num, Num, Num]
 """Outputs n, inputs k, share of the tokens that meet it, copies of it."""
 
@@ -101,7 +100,8 @@ def alignment(width: Num, curve: Efficiency) -> Num:
     whole = np.maximum(np.rint(width), 1).astype(np.int64)
     power = np.minimum(whole & -whole, 256)
     table = np.array([curve.matmul_alignment[2**i] for i in range(9)])
-    return table[np.log2(power).astype(np.int64)]
+    speed: Num = table[np.log2(power).astype(np.int64)]
+    return speed
 
 
 def _attention(design: Design, tp: Num) -> list[_Matrix]:

@@ -94,7 +94,9 @@ def serving(
     layer = np.maximum(layer, launch) + exchange
     # Only the last position's logits are needed.
     head = head_products(design, plan, hardware)[0]
-    prefill = design.n_layers * layer + np.maximum(head(batch), counts.head_matmul / tp * weight_bits / 8 / bandwidth)
+    prefill = design.n_layers * layer + np.maximum(
+        head(batch), counts.head_matmul / tp * weight_bits / 8 / bandwidth
+    )
 
     # A token meets its active experts; a batch meets more of them, in expectation of a uniform router.
     met = _weights_met(design, counts.per_layer_active, counts.per_layer, batch)
@@ -106,7 +108,9 @@ def serving(
     decode_layer = np.maximum(moved, compute) + cache + element * batch
     decode_layer = np.maximum(decode_layer, launch) + tensor_seconds(one, plan, hardware)
     head_weights = counts.head_matmul / tp * weight_bits / 8 / bandwidth
-    decode = design.n_layers * decode_layer + np.maximum(head_weights, 2 * counts.head_matmul / tp * batch / rate)
+    decode = design.n_layers * decode_layer + np.maximum(
+        head_weights, 2 * counts.head_matmul / tp * batch / rate
+    )
     return Serving(
         prefill_seconds=prefill,
         decode_seconds=decode,

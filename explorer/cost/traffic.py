@@ -11,7 +11,7 @@ from explorer.units import Num
 
 # Elements read and written per channel by a norm, forward and backward. A fused kernel reads and writes
 # the input once; backward reads it and the gradient, writes a gradient, and sums the weight's in a second
-# pass. Eager RMSNorm as Transformers writes it makes fp32 copies around every step (read 2 B, written 4 B, …).
+# pass. Eager RMSNorm as Transformers writes it makes fp32 copies around every step (read 2 B, written 4 …).
 _NORM_FUSED = (2.0, 5.0)
 _NORM_EAGER_RMS = (14.0, 20.0)
 

@@ -199,7 +199,9 @@ def fit(recipe: Recipe, rows: Sequence[Measurement], base: Efficiency) -> Effici
 
     rng = np.random.default_rng(0)
     groups = [_group(rows, recipe, name, rng) for name in recipe.fit]
-    products, attention = (_kernels(rows, recipe, what) for what in ("kernel_matmul", "kernel_attention_fwd_bwd"))
+    products, attention = (
+        _kernels(rows, recipe, what) for what in ("kernel_matmul", "kernel_attention_fwd_bwd")
+    )
     names = list(recipe.parameters)
     centre = np.log([value for value, _ in recipe.parameters.values()])
     spread = np.array([width for _, width in recipe.parameters.values()])
@@ -221,7 +223,9 @@ def fit(recipe: Recipe, rows: Sequence[Measurement], base: Efficiency) -> Effici
         prior = _PRIOR_WEIGHT * (x - np.r_[centre, np.log(25e-6)]) / np.r_[spread, 1.0]
         return np.concatenate([*(part / _ERROR for part in parts), prior])
 
-    found = least_squares(residuals, np.r_[centre, np.log(25e-6)], bounds=(-np.inf, upper), loss="soft_l1", max_nfev=100)
+    found = least_squares(
+        residuals, np.r_[centre, np.log(25e-6)], bounds=(-np.inf, upper), loss="soft_l1", max_nfev=100
+    )
     return replace(_with(base, names, np.exp(found.x[:-1])), fitted_on=recipe.fitted_on)
 
 
@@ -238,7 +242,11 @@ def _with(base: Efficiency, names: Sequence[str], values: FloatArray) -> Efficie
 
 
 def _group(
-    rows: Sequence[Measurement], recipe: Recipe, name: str, rng: np.random.Generator | None, sample: bool = True
+    rows: Sequence[Measurement],
+    recipe: Recipe,
+    name: str,
+    rng: np.random.Generator | None,
+    sample: bool = True,
 ) -> _Group:
     runs, seconds = [], []
     for row in rows:

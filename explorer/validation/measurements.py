@@ -74,12 +74,16 @@ def measurement(row: Any, where: str = "measurement") -> Measurement:
         raise InputErrors([f"{where}: an object with what, config, value and unit, got {type(row).__name__}"])
     missing = [name for name in ("what", "config", "value") if name not in row]
     if missing:
-        raise InputErrors([f"{where}: {', '.join(missing)} required, got {', '.join(map(str, row)) or 'none'}"])
+        raise InputErrors(
+            [f"{where}: {', '.join(missing)} required, got {', '.join(map(str, row)) or 'none'}"]
+        )
     config = row["config"]
     if not isinstance(config, Mapping):
         raise InputErrors([f"{where}: config: an object, got {config!r}"])
     texts = {
-        name: str(row[name]) for name in ("unit", "group", "kind", "source", "notes") if row.get(name) is not None
+        name: str(row[name])
+        for name in ("unit", "group", "kind", "source", "notes")
+        if row.get(name) is not None
     }
     return Measurement(what=str(row["what"]), config=dict(config), value=row["value"], **texts)
 
@@ -92,7 +96,9 @@ def _lines(text: str) -> list[tuple[int, Any]]:
         try:
             found.append((number, json.loads(line)))
         except json.JSONDecodeError as error:
-            found.append((number, ValueError(f"a JSON object per line, got {error.msg} at column {error.colno}")))
+            found.append(
+                (number, ValueError(f"a JSON object per line, got {error.msg} at column {error.colno}"))
+            )
     return found
 
 
@@ -106,7 +112,9 @@ def _csv(text: str) -> list[tuple[int, Any]]:
             clean["value"] = _number(clean["value"]) if "value" in clean else None
             found.append((reader.line_num, clean))
         except json.JSONDecodeError as error:
-            found.append((reader.line_num, ValueError(f"config: JSON, got {error.msg} at column {error.colno}")))
+            found.append(
+                (reader.line_num, ValueError(f"config: JSON, got {error.msg} at column {error.colno}"))
+            )
     return found
 
 

@@ -116,7 +116,10 @@ def _flops_per_token(row: Measurement, run: Run) -> float:
     """
     counts = flops(run.design)
     text = f"{row.unit} {row.notes} {row.what}".lower()
-    repeated = any(word in row.group.lower() for word in ("bloom", "bigscience", "narayanan", "megatron-a100", "megatron-2020"))
+    repeated = any(
+        word in row.group.lower()
+        for word in ("bloom", "bigscience", "narayanan", "megatron-a100", "megatron-2020")
+    )
     if "recompute" in text or "hardware" in text or repeated:
         return float(4 / 3 * counts.train_per_token("full"))
     return float(counts.train_per_token("full"))

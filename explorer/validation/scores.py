@@ -77,7 +77,9 @@ class Scores:
         lines += self._gaps()
         if rows:
             for row in self.rows:
-                said = row.reason if row.predicted is None else f"{row.predicted:.6g} ({row.error or 0.0:+.1%})"
+                said = (
+                    row.reason if row.predicted is None else f"{row.predicted:.6g} ({row.error or 0.0:+.1%})"
+                )
                 lines.append(f"{row.group} {row.what} {row.label}: {row.value} {row.unit}: {said}")
         verdict = "within" if self.within_budget else "not within"
         lines.append(f"{sum(g.n for g in self.groups)} rows scored, {verdict} the stated error budgets")
@@ -90,7 +92,9 @@ class Scores:
             if row.predicted is None:
                 key = (row.group, row.what, row.reason)
                 counts[key] = counts.get(key, 0) + 1
-        return [f"{group:18s} {what:28s} {n:5d} not expressed: {why}" for (group, what, why), n in counts.items()]
+        return [
+            f"{group:18s} {what:28s} {n:5d} not expressed: {why}" for (group, what, why), n in counts.items()
+        ]
 
 
 def score(rows: Sequence[Measurement]) -> Scores:
@@ -133,5 +137,22 @@ def _group(group: str, what: str, members: list[ScoredRow]) -> GroupScore:
 
 def _label(row: Measurement) -> str:
     """The parts of a configuration that tell rows apart."""
-    keys = ("model", "hidden", "layers", "seq", "n_gpus", "gpu", "micro_batch", "tp", "pp", "recompute", "m", "n", "k", "impl")
-    return " ".join(f"{k}={row.config[k]}" if k != "model" else str(row.config[k]) for k in keys if k in row.config)
+    keys = (
+        "model",
+        "hidden",
+        "layers",
+        "seq",
+        "n_gpus",
+        "gpu",
+        "micro_batch",
+        "tp",
+        "pp",
+        "recompute",
+        "m",
+        "n",
+        "k",
+        "impl",
+    )
+    return " ".join(
+        f"{k}={row.config[k]}" if k != "model" else str(row.config[k]) for k in keys if k in row.config
+    )

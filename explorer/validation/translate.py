@@ -204,7 +204,8 @@ def is_megatron(row: Measurement) -> bool:
     """Whether a row ran Megatron-LM or a descendant of it."""
     text = f"{row.group} {row.config.get('framework', '')} {row.source}".lower()
     return any(
-        word in text for word in ("megatron", "korthikanti", "vtrain", "bloom", "bigscience", "deepspeed", "narayanan")
+        word in text
+        for word in ("megatron", "korthikanti", "vtrain", "bloom", "bigscience", "deepspeed", "narayanan")
     )
 
 
@@ -320,17 +321,23 @@ def _refuse_other_methods(row: Measurement) -> None:
     config = row.config
     text = " ".join(str(config.get(k, "")) for k in ("method", "techniques_cumulative", "recipe")).lower()
     if "lora" in text or "adapter" in text or "trainable" in config:
-        raise Inexpressible(reason="adapter fine-tuning: most weights are frozen; out of a pre-training model's domain")
+        raise Inexpressible(
+            reason="adapter fine-tuning: most weights are frozen; out of a pre-training model's domain"
+        )
     if "quant" in config and str(config["quant"]).lower() not in ("none", ""):
         raise Inexpressible(reason="training on quantised weights is out of domain")
     if str(config.get("method", "")).lower() == "full" and str(config.get("hw", "")).startswith("1x"):
-        raise Inexpressible(reason="torchtune's recipe for one GPU steps the optimizer inside the backward pass")
+        raise Inexpressible(
+            reason="torchtune's recipe for one GPU steps the optimizer inside the backward pass"
+        )
     if "nanogpt" in f"{config.get('model', '')} {row.source}".lower() and config.get("attention") is None:
         raise Inexpressible(reason="nanoGPT had unfused, then flash attention: which one ran is not stated")
     if "unpacked" in text:
         raise Inexpressible(reason="unpacked batches: their real token count is not stated")
     if "offload" in text or "optimizer-in-bwd" in text or "8bit" in text:
-        raise Inexpressible(reason="optimizer inside the backward pass and host offload of activations are not modelled")
+        raise Inexpressible(
+            reason="optimizer inside the backward pass and host offload of activations are not modelled"
+        )
     if "rowwise" in str(config.get("precision", "")):
         raise Inexpressible(reason="fp8 with a scale per row is not modelled, only per tensor")
     if config.get("cpu_offload"):
