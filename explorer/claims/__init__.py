@@ -1,5 +1,6 @@
 """Does the idea hold? The ledger of claims, the trade experiment, the verdict."""
 
+from explorer.claims.ledger import ledger
 from explorer.claims.records import (
     Arm,
     Claim,
@@ -32,6 +33,7 @@ __all__ = [
     "Value",
     "Variant",
     "Verdict",
+    "ledger",
     "trade",
     "verdict",
 ]
