@@ -148,8 +148,8 @@ def _decide(
             seconds[cell] = times[np.arange(depths), best]
             choice[cell] = index[some[best]]
     fits = np.isfinite(seconds)
-    for cell in np.flatnonzero(~fits.all(axis=1)):
-        _least(cell, part, lines, offsets, seconds, choice, fits[cell])
+    if not fits.all():
+        _least(part, lines, offsets, seconds, choice, fits)
     return seconds, choice, fits
 
 
@@ -240,7 +240,6 @@ def _dominated(
 
 
 def _least(
-    cell: int,
     part: Part,
     lines: list[_Lines],
     offsets: np.ndarray[Any, Any],
@@ -249,26 +248,39 @@ def _least(
     fits: np.ndarray[Any, Any],
 ) -> None:
     """Where nothing fits, the plan with the smallest peak, written into `seconds` and `choice`."""
-    missing = np.flatnonzero(~fits)
-    depths = part.depths[cell if part.depths.shape[0] > 1 else 0, missing]
-    best = np.full(missing.size, np.inf)
-    for line, offset in zip(lines, offsets, strict=False):
-        some = line.small[np.isfinite(line.outside[cell, line.small])]
-        if not some.size:
-            continue
-        kept = np.isin(line.small, some)
-        layers = _stage_depths(depths, line.stages[some])
-        peak = np.zeros_like(layers)
-        for outside, per_layer in line.small_instants:
-            np.maximum(peak, outside[cell, kept] + per_layer[cell, kept] * layers, out=peak)
-        found = np.argmin(peak, axis=1)
-        value = peak[np.arange(missing.size), found]
-        better = value < best
-        best = np.where(better, value, best)
-        plan = some[found]
-        time = line.outside[cell, plan] + line.per_layer[cell, plan] * layers[np.arange(missing.size), found]
-        choice[cell, missing[better]] = (line.index[plan] + offset)[better]
-        seconds[cell, missing[better]] = time[better]
+    kept = [(line, o) for line, o in zip(lines, offsets, strict=False) if line.index.size]
+    lines, offsets = [line for line, _ in kept], np.array([o for _, o in kept])
+    outside = np.concatenate([line.outside[:, line.small] for line in lines], axis=1)
+    per_layer = np.concatenate([line.per_layer[:, line.small] for line in lines], axis=1)
+    index = np.concatenate([line.index[line.small] + o for line, o in zip(lines, offsets, strict=False)])
+    stages = np.concatenate([line.stages[line.small] for line in lines])
+    never = ~np.isfinite(outside)
+    # Every mode has the same instants, in the same order.
+    instants = [
+        tuple(np.concatenate(both, axis=1) for both in zip(*pairs, strict=True))
+        for pairs in zip(*(line.small_instants for line in lines), strict=True)
+    ]
+    missing = np.flatnonzero(~fits.all(axis=1))
+    step = max(1, _BLOCK // (part.depths.shape[-1] * index.size))
+    for start in range(0, missing.size, step):
+        cells = missing[start : start + step]
+        deep = np.flatnonzero(~fits[cells].all(axis=0))
+        depths = part.depths[:, deep] if part.depths.shape[0] == 1 else part.depths[cells]
+        layers = _stage_depths(depths, stages)
+        peak = np.zeros((cells.size, deep.size, index.size))
+        for fixed, slope in instants:
+            np.maximum(peak, fixed[cells, np.newaxis] + slope[cells, np.newaxis] * layers, out=peak)
+        peak[np.broadcast_to(never[cells, np.newaxis], peak.shape)] = np.inf
+        best = np.argmin(peak, axis=2)
+        value = np.take_along_axis(peak, best[..., np.newaxis], axis=2)[..., 0]
+        rows = cells[:, np.newaxis]
+        time = outside[rows, best] + per_layer[rows, best] * np.take_along_axis(
+            np.broadcast_to(layers, peak.shape), best[..., np.newaxis], axis=2
+        )[..., 0]  # fmt: skip
+        wanted = ~fits[np.ix_(cells, deep)] & np.isfinite(value)
+        here = tuple(grid[wanted] for grid in np.meshgrid(cells, deep, indexing="ij"))
+        choice[here] = index[best[wanted]]
+        seconds[here] = time[wanted]
 
 
 def _planned(
