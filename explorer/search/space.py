@@ -69,6 +69,11 @@ class ScheduleChoice(NamedTuple):
     staged_from: float = 0
     staged_share: float = 0
 
+    @property
+    def kind(self) -> str:
+        """`constant` or `staged`."""
+        return "staged" if self.staged_from else "constant"
+
     def __str__(self) -> str:
         return f"staged {self.staged_from:g} {self.staged_share:g}" if self.staged_from else "constant"
 

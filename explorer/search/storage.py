@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,9 +82,8 @@ class Journal:
             load_if_exists=True,
         )
         check_identity(self._kept, identity, str(path))
-        names = study.metric_names
-        if names is not None and self._kept.metric_names != names:
-            self._kept.set_metric_names(names)
+        if self._kept.metric_names != study.metric_names:
+            name_metrics(self._kept, study.metric_names or [])
         self._n_kept = len(self._kept.get_trials(deepcopy=False))
 
     def add(self, trials: Sequence[FrozenTrial], columns: Mapping[str, NDArray[Any]]) -> None:
@@ -102,6 +102,13 @@ class Journal:
                     system_attrs=trial.system_attrs,
                 )
             )
+
+
+def name_metrics(study: optuna.Study, names: list[str]) -> None:
+    """Name a study's objectives, for dashboards."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names(names)
 
 
 def check_identity(study: optuna.Study, identity: Mapping[str, Any], where: str) -> None:

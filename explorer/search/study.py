@@ -21,7 +21,7 @@ from explorer.search.front import Ruler, nondominated
 from explorer.search.outcome import Outcome, SearchProblem
 from explorer.search.samplers import make
 from explorer.search.space import IntArray
-from explorer.search.storage import Journal
+from explorer.search.storage import Journal, name_metrics
 from explorer.search.variables import Variables
 from explorer.units import FloatArray
 
@@ -29,17 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a progress bar may show."""
-
-    phase: str
-    """`exact` (share of the lattice decided) or `search` (share of the trials told)."""
-    share: float
-    n_trials: int = 0
-    hypervolume_share: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,23 +69,26 @@ def explore(
     seed: int = 0,
     storage: str | None = None,
     journal: Path | None = None,
-    on_progress: Callable[[Progress], Any] | None = None,
+    on_progress: Callable[..., Any] | None = None,
 ) -> Search:
     """Search `problem` for its front with `trials` trials, and measure the result against the exact front.
 
     `sampler` is a name of `samplers.NAMES` or `exact`, which asks for the exact front itself. `journal`
     is a file that keeps the study; an unfinished one of the same problem and seed is continued.
+    `on_progress(phase, done, total, note)` hears how far it is.
     """
     began = time.perf_counter()
-    hear = on_progress or (lambda progress: None)
-    exact = exact_front(problem, lambda share: hear(Progress("exact", share)))
+    hear = on_progress or (lambda phase, done, total, note="": None)
+    size = problem.lattice.size
+    exact = exact_front(problem, lambda share: hear("exact", int(share * size), size))
     run = _Run(problem, sampler, seed, exact)
     if journal is not None:
         run.keep(Journal(journal, run.study, run.identity))
     wanted = len(exact.points) if sampler == "exact" else trials
     while run.n_told < wanted:
         run.step(min(run.batch, wanted - run.n_told))
-        hear(Progress("search", run.n_told / wanted, run.n_told, run.share))
+        share = run.share
+        hear("search", run.n_told, wanted, f"{share:.2%} of the hypervolume" if share is not None else "")
     return run.result(time.perf_counter() - began)
 
 
@@ -118,7 +110,7 @@ class _Run:
             directions=[o.direction for o in problem.objectives],
             sampler=self.sampler,
         )
-        self.study.set_metric_names([o.name for o in problem.objectives])
+        name_metrics(self.study, [o.name for o in problem.objectives])
         self.identity = {"problem": dict(problem.fingerprint), "sampler": sampler, "seed": seed}
         self.ruler = Ruler.of(exact.coordinates) if len(exact.points) else None
         self.points: list[IntArray] = []
