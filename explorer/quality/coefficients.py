@@ -155,9 +155,10 @@ def prior(law: Law, group: str, name: str) -> dict[str, Any]:
 
 
 def centre_of(record: dict[str, Any]) -> float:
-    """A prior's central value: itself, a uniform's midpoint, a normal's mean, a lognormal's median."""
-    if "value" in record:
-        return float(record["value"])
+    """A prior's central value: as stated, or a uniform's midpoint, a normal's mean, a lognormal's median."""
+    for key in ("value", "central"):
+        if key in record:
+            return float(record[key])
     if "uniform" in record:
         low, high = record["uniform"]
         return 0.5 * (float(low) + float(high))
@@ -180,5 +181,8 @@ def quantile_of(record: dict[str, Any], u: FloatArray) -> FloatArray:
             return np.full_like(u, float(mean))
         p_low, p_high = ndtr((low - mean) / sd), ndtr((high - mean) / sd)
         return np.asarray(mean + sd * ndtri(p_low + u * (p_high - p_low)))
+    if "loguniform" in record:
+        low, high = record["loguniform"]
+        return np.asarray(low * (high / low) ** u)
     median, sd = record["lognormal"]
     return np.asarray(median * np.exp(sd * ndtri(u)))
