@@ -18,7 +18,7 @@ from explorer.claims.statistics import estimate, probability
 from explorer.design import Design
 
 if TYPE_CHECKING:
-    from explorer.search.problem import Evaluation
+    from explorer.search.evaluation import Evaluation
     from explorer.search.space import Lattice
 
 LABELS: dict[str, str] = {

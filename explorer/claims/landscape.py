@@ -19,7 +19,8 @@ from explorer.design import Design, arrays
 from explorer.units import FloatArray
 
 if TYPE_CHECKING:
-    from explorer.search.problem import Evaluation, Problem
+    from explorer.search.evaluation import Evaluation
+    from explorer.search.problem import Problem
     from explorer.search.space import Lattice
 
 BoolArray = NDArray[np.bool_]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -253,12 +253,14 @@ class Trade(Record):
     factors: tuple[Factor, ...]
     """The tornado: which prior moves the value of trading width on the asked corpus."""
     limits: dict[str, float]
-    """The budget's limits, as given."""
+    """The budget's limits, by the names that arms use."""
     blind_to: tuple[str, ...]
     """Levers that the space leaves open and the law is blind to."""
     n_designs: int
     """Designs that were enumerated."""
     assumptions: tuple[str, ...] = ()
+    deciders: dict[str, str] = field(default_factory=dict)
+    """Statement → the prior that its value varies most with, and the measurement that would settle it."""
 
     @property
     def asked(self) -> CorpusTrade:

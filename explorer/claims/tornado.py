@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer import quality
-from explorer.claims.arms import Outcome
+from explorer.claims.arms import VALUES, Outcome
 from explorer.claims.records import Factor
 from explorer.claims.setting import Setting, holds
 from explorer.claims.statistics import classes, variance_share
@@ -71,6 +71,31 @@ def factors(
         return ()
     made = [_factor(name, values, width, answer) for name, values in _priors(setting, draws, centre).items()]
     return tuple(sorted(made, key=lambda f: -f.variance_share))
+
+
+def deciders(setting: Setting, draws: quality.Posterior, found: Outcome, centre: Outcome) -> dict[str, str]:
+    """Statement → the prior that explains most of its value's variance, and what would settle it.
+
+    Statements whose value varies with no prior by itself are left out.
+    """
+    made = {}
+    priors = _priors(setting, draws, centre)
+    for statement, value in (
+        ("holds", "width"),
+        ("contexts_too_short", "context"),
+        ("staged_better", "waiting"),
+    ):
+        if VALUES[value][1] not in found.arms:
+            continue
+        answer = found.value(value)
+        if not np.isfinite(answer).all():
+            continue
+        shares = {name: variance_share(values, answer) for name, values in priors.items()}
+        best = max(shares, key=lambda name: shares[name])
+        if shares[best] > 0:
+            label, decided_by = _LABELS[best]
+            made[statement] = f"{label} ({shares[best]:.0%} of the variance); to settle it: {decided_by}"
+    return made
 
 
 def _priors(setting: Setting, draws: quality.Posterior, centre: Outcome) -> dict[str, FloatArray]:

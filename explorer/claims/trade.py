@@ -17,10 +17,9 @@ from explorer.claims.arms import Outcome
 from explorer.claims.landscape import is_data
 from explorer.claims.records import CorpusTrade, Trade
 from explorer.claims.setting import Setting, holds, pays, staged_leads
-from explorer.claims.tornado import aspect_of, factors
+from explorer.claims.tornado import aspect_of, deciders, factors
 
 if TYPE_CHECKING:
-    from explorer.budget import Budget
     from explorer.search.problem import Problem
 
 NU_ZERO_SHARE = 3
@@ -68,10 +67,11 @@ def trade(
         nu_zero=zero,
         by_aspect=_by_aspect(setting, draws.get(asked), found.get(asked), n_zero, seed),
         factors=factors(setting, draws[asked], found[asked], centre[asked]) if n_draws else (),
-        limits=limits_of(problem.budget),
+        limits=limits_of(problem),
         blind_to=describe.blind_to(problem.lattice),
         n_designs=int(sum(np.count_nonzero(g.exists) for g in setting.grids)),
         assumptions=_assumptions(setting, draws),
+        deciders=deciders(setting, draws[asked], found[asked], centre[asked]) if n_draws else {},
     )
     tell(1.0)
     return made
@@ -145,14 +145,12 @@ def _by_aspect(
 
 
 def _assumptions(setting: Setting, draws: Mapping[str, quality.Posterior]) -> tuple[str, ...]:
-    budget = setting.problem.budget
     notes = list(draws[setting.asked].assumptions) if draws else ["every prior at its central value"]
     notes.append(
         "equivalent compute: tokens of the short arm scale with compute, its shape is chosen anew, and "
         "parameter and memory limits stay"
     )
-    given = budget.limits.training.model_dump(exclude_none=True)
-    if given and all(is_data(name) for name in given):
+    if all(is_data(name) for name in setting.problem.training_limits):
         notes.append(
             "the budget limits tokens only: nothing charges for FLOPs, so a longer context costs no tokens"
         )
@@ -163,13 +161,10 @@ def _assumptions(setting: Setting, draws: Mapping[str, quality.Posterior]) -> tu
     return tuple(notes)
 
 
-def limits_of(budget: Budget) -> dict[str, float]:
-    """The budget's limits as given, by their names in the file."""
-    limits = budget.limits
-    given = {"parameters": float(limits.parameters)}
-    if limits.gpu_memory is not None:
-        given["gpu_memory"] = float(limits.gpu_memory)
+def limits_of(problem: Problem) -> dict[str, float]:
+    """The budget's limits by the names that arms use; memory as the device offers it at most."""
+    limits = problem.budget.limits
+    given = {"parameters": float(limits.parameters), "gpu_memory": float(problem.memory_limit_bytes)}
     if limits.serving is not None:
-        given["serving.gpu_memory"] = float(limits.serving.gpu_memory)
-    training = limits.training.model_dump(exclude_none=True)
-    return given | {f"training.{name}": float(value) for name, value in training.items()}
+        given["serving"] = float(limits.serving.gpu_memory)
+    return given | {name: float(value) for name, value in problem.training_limits.items()}

@@ -8,7 +8,6 @@ from explorer.claims import words
 from explorer.claims.records import (
     CorpusTrade,
     Estimate,
-    Factor,
     Statement,
     StatementName,
     Status,
@@ -27,6 +26,14 @@ TEXTS: dict[StatementName, str] = {
     "staged_better": "Lengthening the context late in training is better still",
 }
 
+OPEN: dict[StatementName, str] = {
+    "holds": "whether trading width pays",
+    "contexts_too_short": "whether a longer context alone pays",
+    "staged_better": "whether staging is better still",
+}
+TRAINING = ("flops", "tokens", "gpu_hours", "days")
+"""The training limits of a budget."""
+
 
 def verdict(trade: Trade) -> Verdict:
     """What the trade says, for the corpus the budget asks about and for the others beside it."""
@@ -43,7 +50,7 @@ def verdict(trade: Trade) -> Verdict:
         nu_zero=_summary(trade, trade.nu_zero[trade.corpus]),
         by_aspect=trade.by_aspect,
         factors=trade.factors,
-        undecided_because=_decider(trade.factors, open_ones),
+        undecided_because=_decider(trade, open_ones),
         limited_by=_limited_by(asked),
         extrapolated=_extrapolated(asked),
         blind_to=trade.blind_to,
@@ -199,17 +206,17 @@ def _summary(trade: Trade, c: CorpusTrade) -> dict[str, Any]:
     }
 
 
-def _decider(factors: tuple[Factor, ...], open_ones: list[Statement]) -> str:
-    """What would decide the open statements: the prior that moves P(holds) most, and its measurement."""
+def _decider(trade: Trade, open_ones: list[Statement]) -> str:
+    """What would decide the open statements: the prior each varies most with, and its measurement."""
     if not open_ones:
         return ""
-    if not factors:
-        return "draws of the posterior (at central values nothing can be decided)"
-    best = max(factors, key=lambda f: (abs(f.holds_high - f.holds_low), f.variance_share))
-    moved = ""
-    if best.holds_high != best.holds_low:
-        moved = f"; it moves P(holds) between {best.holds_low:.0%} and {best.holds_high:.0%}"
-    return f"{best.label}{moved}; {best.decided_by} would decide it"
+    said = []
+    for s in open_ones:
+        decider = trade.deciders.get(s.name)
+        if decider is None:
+            decider = "no prior by itself: it takes runs at this budget"
+        said.append(f"{OPEN[s.name]}: {decider}")
+    return "; ".join(said)
 
 
 def _limited_by(c: CorpusTrade) -> str:
@@ -228,7 +235,7 @@ def _limited_by(c: CorpusTrade) -> str:
         if c.models_context:
             parts += [f"arm {name}'s {edge.split()[0]} sits on the edge of the space ({edge})"
                       for edge in c.arms[name].edges]  # fmt: skip
-    used_up = [words.limit(b) for b in c.arms["C"].binds if b.startswith("training")]
+    used_up = [words.limit(b) for b in c.arms["C"].binds if b in TRAINING]
     if used_up:
         parts.append(f"used up in every arm: {words.listed(used_up)}")
     return "; ".join(dict.fromkeys(parts)) or "no limit: the optimum lies inside the budget"
@@ -254,6 +261,9 @@ def _caveats(trade: Trade, c: CorpusTrade) -> tuple[str, ...]:
             "ν makes trading width look good by itself (a smaller model gains more from context): "
             f"with ν = 0 trading width is worth {words.nats(zero.width.nats)} ({words.chance(zero.holds)})"
         )
+        wider = zero.arms["C"].width_spread
+        if wider is not None and wider.p95 is not None and wider.p95 > zero.arms["A"].d_model:
+            caveats.append("in part of the draws arm C is wider than arm A: what it gains there is reshaping")
     if call(zero.holds.central) != call(c.holds.central):
         caveats.append("the verdict changes with ν = 0: it rests on that prior")
     calls = {name: call(row["holds"]) for name, row in trade.by_aspect.items()}

@@ -58,7 +58,6 @@ def limit(name: str) -> str:
         "parameters": "the parameter limit",
         "gpu_memory": "training memory per GPU",
         "serving": "serving memory",
-        "serving.gpu_memory": "serving memory",
         "plan": "the global batch, which leaves no plan that fills the GPUs",
     }
     if name in known:

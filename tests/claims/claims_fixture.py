@@ -57,11 +57,6 @@ def small_landscape(
     )
 
 
-class _Dump(SimpleNamespace):
-    def model_dump(self, **_):
-        return {k: v for k, v in vars(self).items() if v is not None}
-
-
 class SmallProblem:
     """A problem with a real lattice whose costs are FLOPs and parameters alone (no plans, no seconds)."""
 
@@ -94,10 +89,12 @@ class SmallProblem:
             ffn=(FfnChoice("swiglu", 3.5),),
             schedule=tuple(ScheduleChoice(*s) for s in schedule),
         )
-        training = _Dump(flops=compute, tokens=tokens)
+        given = {"flops": compute, "tokens": tokens}
+        self.training_limits = {k: v for k, v in given.items() if v is not None}
+        self.memory_limit_bytes = activation_bytes
         self.budget = SimpleNamespace(
             name="small",
-            limits=SimpleNamespace(parameters=cap, gpu_memory=None, training=training, serving=None),
+            limits=SimpleNamespace(parameters=cap, gpu_memory=None, serving=None),
             quality=SimpleNamespace(law="besiroglu-2024", corpus=corpus, aspect=aspect, nu=None),
             trade=SimpleNamespace(reference_context=reference, min_gain=min_gain),
             baseline=baseline,
@@ -126,6 +123,6 @@ class SmallProblem:
             n_tokens_by_limit=by_limit,
             train_flops=n_tokens * cost,
             peak_device_bytes=held,
-            used=used | {f"training.{k}": v for k, v in trained.items()},
+            used=used | trained,
             constraints={k: v - 1 for k, v in used.items()},
         )
