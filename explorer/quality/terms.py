@@ -28,14 +28,13 @@ _ASPECT_PARAMS = 1e9
 def capacity_term(coefficients: Coefficients, n_params: Num) -> Num:
     """A / N^alpha. N as the law counts it (`Law.n_counts`)."""
     k = coefficients.lead(np.ndim(n_params))
-    # One exp per element and draw; the log is taken once per design.
-    return cast(Num, np.exp(k.log_A - k.alpha * np.log(n_params)))
+    return _exp_linear(k.log_A, -k.alpha, np.log(n_params))
 
 
 def data_term(coefficients: Coefficients, n_tokens: Num) -> Num:
     """B / D^beta."""
     k = coefficients.lead(np.ndim(n_tokens))
-    return cast(Num, np.exp(k.log_B - k.beta * np.log(n_tokens)))
+    return _exp_linear(k.log_B, -k.beta, np.log(n_tokens))
 
 
 def context_scale(coefficients: Coefficients, n_params: Num) -> Num:
@@ -143,7 +142,11 @@ def combine(
     base = capacity + data
     if np.any(k.power != 1.0):
         base = np.power(base, k.power)
-    return (k.E + base + context + window) * factor
+    total = _add(_add(_add(base, k.E), context), window)
+    if isinstance(total, np.ndarray) and np.broadcast_shapes(total.shape, np.shape(factor)) == total.shape:
+        total *= factor  # in place: at draws x designs a temporary costs as much as the arithmetic
+        return total
+    return total * factor
 
 
 def loss(
@@ -172,6 +175,22 @@ def loss(
         window_term(k, context_length, **staging),
         aspect_factor(k, aspect, n_params),
     )
+
+
+def _exp_linear(offset: Num, slope: Num, log_x: Num) -> Num:
+    """exp(offset + slope · log_x): one exp per element and draw, the log taken once per design."""
+    exponent = _add(slope * log_x, offset)
+    if isinstance(exponent, np.ndarray):
+        return np.exp(exponent, out=exponent)
+    return float(np.exp(exponent))
+
+
+def _add(total: Num, part: Num) -> Num:
+    """total + part, in place where `total` (an array made by the caller) already has the sum's shape."""
+    if isinstance(total, np.ndarray) and np.broadcast_shapes(total.shape, np.shape(part)) == total.shape:
+        total += part
+        return total
+    return total + part
 
 
 def _ndim(*values: Num) -> int:
