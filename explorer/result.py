@@ -68,6 +68,8 @@ class Evidence:
     crossover: Mapping[str, float]
     """`flops`: context at which attention's quadratic FLOPs equal the linear ones for the best design,
     causal; `seconds`: the same in step time (nan where there is none)."""
+    model_anatomies: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """Published models taken apart as `anatomies` are, by name, under the budget's hardware."""
 
 
 @dataclass(frozen=True, kw_only=True)
