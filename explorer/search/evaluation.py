@@ -155,7 +155,7 @@ class Evaluation:
         one = self.design.with_(context_length=context_length, staged_from=0, staged_share=0)
         for index, plan in chosen_plans(planned, self.problem, shape):
             step = cost.step_time(rows(one, shape, index), plan, self.problem.hardware)
-            joules.reshape(-1)[index] = step.energy_joules / step.tokens
+            joules.reshape(-1)[index] = np.asarray(step.energy_joules, dtype=np.float64) / step.tokens
         return joules
 
     def _shaped(self, values: Num) -> Num:

@@ -104,4 +104,5 @@ def _memory(problem: Problem, found: Evaluation, n: int) -> dict[str, NDArray[An
 def _binding(used: dict[str, NDArray[Any]]) -> NDArray[Any]:
     """Name of the limit that each design uses most of."""
     names = np.array(list(used), dtype=object)
-    return names[np.argmax(np.stack(list(used.values())), axis=0)]
+    most: NDArray[Any] = names[np.argmax(np.stack(list(used.values())), axis=0)]
+    return most
