@@ -108,6 +108,21 @@ def test_the_law_file_is_read_back(tmp_path):
     assert len(report.residual_table()["residual"]) == 120
 
 
+def test_windows_give_a_corpus():
+    table = made(160, noise=0.0005)
+    c = np.random.default_rng(4).choice([1024.0, 2048, 4096, 8192, 32768], 160)
+    gain = 0.9 * 0.129 * (table["N"] / 7e9) ** -0.12 * ((c / 2048) ** -0.48 - 1)
+    table |= {"c": c, "loss": table["loss"] + gain}
+    report = fit_runs(table, terms=("context",), bootstraps=100)
+    assert any(e.name == "longest c" for e in report.left_out)
+    corpus = report.corpus
+    assert corpus.amplitude == pytest.approx(0.9, abs=0.1)
+    assert corpus.exponent[0] == pytest.approx(0.48, abs=0.06)
+    assert report.law.reference_context in (1024, 2048, 4096, 8192, 32768)
+    assert "context" in fit_runs(table, bootstraps=0).terms
+    assert fit_runs(made(), terms=(), bootstraps=0).corpus is None
+
+
 def test_same_seed_same_file(tmp_path):
     for name in ("a", "b"):
         fit_runs(made(), name="x", bootstraps=20, seed=3).write(tmp_path / name)

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from explorer.catalog.corpora import Corpus, corpus_row
 from explorer.catalog.laws import Law, NCounts, law_from, priors
+from explorer.quality.coefficients import centre_of
 from explorer.quality.fitting.form import Form
 from explorer.quality.fitting.table import Runs
 from explorer.units import FloatArray
@@ -79,6 +81,24 @@ class FitReport:
         return law_from(self.record, f"law {self.name}")
 
     @property
+    def corpus(self) -> Corpus | None:
+        """The runs' own corpus, where the context term was fitted: amplitude 5 to 95% over the bootstrap."""
+        if "S" not in self.names:
+            return None
+        k7 = centre_of(priors()["context"]["amplitude_7b"])
+        rows = self.row[None, :] if self.bootstrap_rows is None else self.bootstrap_rows
+        amplitude = np.maximum(rows[:, self.names.index("S")] / k7, 0.0)
+        low, high = (float(v) for v in np.quantile(amplitude, (0.05, 0.95)))
+        exponent = None
+        if "b" in self.names:
+            b = rows[:, self.names.index("b")]
+            exponent = (float(self.row[self.names.index("b")]), float(np.std(b)))
+        source = f"explore fit: context term of law {self.name}"
+        return Corpus(
+            name=self.name, amplitude_low=low, amplitude_high=high, exponent=exponent, source=source
+        )
+
+    @property
     def residuals(self) -> FloatArray:
         """Predicted less measured loss, nats (n_runs,)."""
         return self.predicted - self.runs.loss
@@ -138,6 +158,7 @@ class FitReport:
             "collinear": [{"a": a, "b": b, "correlation": c} for a, b, c in self.collinear],
             "in_sample": _plain(LeftOut.of("all runs, in sample", "in sample", self.residuals)),
             "left_out": [_plain(e) for e in self.left_out],
+            "corpus": None if self.corpus is None else corpus_row(self.corpus),
             "notes": list(self.notes),
         }
 
