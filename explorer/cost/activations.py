@@ -8,13 +8,14 @@ most n_kv_heads ranks. A tensor that two operations keep is one entry.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from explorer.cost.precision import Storage, storage
 from explorer.design import Design, Plan
+from explorer.errors import Unsupported
 from explorer.units import Num
 
 Split: TypeAlias = Literal["sequence", "width", "heads", "kv"]
@@ -61,22 +62,23 @@ class Ledger:
 def ledger(design: Design, plan: Plan) -> Ledger:
     """The saved activations of `design` under the plan's implementation, kernel, precision and recompute."""
     kinds = storage(plan.precision, plan.implementation)
-    if plan.implementation == "megatron":
-        whole = _megatron(design, plan, kinds)
-    else:
-        whole = _torch(design, plan, kinds)
+    block = _megatron if plan.implementation == "megatron" else _torch
+    # Without its inner tensors (Korthikanti 2022, section 5) core attention keeps what flash keeps.
+    kernel = "flash" if plan.recompute == "selective" else plan.attention_kernel
+    whole = block(design, plan.with_(attention_kernel=kernel), kinds)
     if plan.recompute == "none":
         return whole
-    kept = _kept_by_recompute(design, plan, kinds, whole)
-    dense = kept if whole.dense_ffn else ()
-    return Ledger(
-        attention=(),
-        ffn=kept,
-        dense_ffn=dense,
-        outside=whole.outside,
-        embedding=whole.embedding,
-        assumptions=whole.assumptions,
-    )
+    if plan.recompute == "selective":
+        return replace(
+            whole,
+            attention=tuple(entry for entry in whole.attention if entry.operation != "log-sum-exp"),
+            assumptions=(*whole.assumptions, "selective recompute drops core attention's inner tensors"),
+        )
+    if plan.recompute == "full":
+        kept: tuple[Entry, ...] = (Entry("layer input", kinds.residual * design.d_model, "sequence"),)
+    else:
+        kept = _every_second_product(design, kinds)
+    return replace(whole, attention=kept, ffn=(), dense_ffn=())
 
 
 def total(entries: tuple[Entry, ...], plan: Plan | None = None, design: Design | None = None) -> Num:
@@ -165,7 +167,7 @@ def _torch_norm(design: Design, kinds: Storage) -> Num:
 
 def _torch_attention(design: Design, plan: Plan, kinds: Storage) -> list[Entry]:
     """From the projections to the input of the output projection."""
-    c, h, e = design.context_length, design.n_heads, kinds.activation
+    h, e = design.n_heads, kinds.activation
     if np.any(np.asarray(design.kv_lora_rank)):
         q, k = h * design.d_head, h * design.d_head
         v = h * design.d_head_v
@@ -194,7 +196,6 @@ def _torch_attention(design: Design, plan: Plan, kinds: Storage) -> list[Entry]:
         # output is transposed back into a copy.
         entries.append(Entry("packed queries and keys", 2 * e * q, "heads"))
         entries.append(Entry("transposed output", e * q, "heads"))
-    del c
     return [*entries, *_torch_core(design, plan, kinds, q)]
 
 
@@ -204,14 +205,15 @@ def _torch_core(design: Design, plan: Plan, kinds: Storage, width: Num) -> list[
     entries = [Entry("attention output", e * width, "heads")]
     if plan.attention_kernel == "flash":
         return [Entry("log-sum-exp", 4 * h, "heads"), *entries]
-    if _fused_grouping(design):
-        scores = e
-    else:
-        # Softmax in fp32, then a copy in the precision of the values.
-        scores = 4 + (e if e < 4 else 0)
-    entries.append(Entry("attention probabilities", scores * h * c, "heads"))
+    # Softmax keeps its result: in fp32 and then copied in the precision of the values, but for GPT-2
+    # in the working precision. With dropout the product keeps dropout's result instead of the copy.
+    in_fp32 = plan.precision == "amp" or not _fused_grouping(design)
+    copied = e if in_fp32 and e < 4 else 0
+    entries.append(Entry("attention probabilities", (4 if in_fp32 else e) * h * c, "heads"))
     if plan.dropout:
         entries.append(Entry("attention probabilities' dropout", (1 + e) * h * c, "heads"))
+    elif copied:
+        entries.append(Entry("attention probabilities, cast", copied * h * c, "heads"))
     return entries
 
 
@@ -346,27 +348,25 @@ def _megatron(design: Design, plan: Plan, kinds: Storage) -> Ledger:
     )
 
 
-def _kept_by_recompute(design: Design, plan: Plan, kinds: Storage, whole: Ledger) -> tuple[Entry, ...]:
-    """What one layer keeps under a recompute mode."""
-    if plan.recompute == "full":
-        return (Entry("layer input", kinds.residual * design.d_model, "sequence"),)
-    if plan.recompute == "selective":
-        # Korthikanti 2022, section 5: everything but core attention's inner tensors.
-        inner = {
-            "softmax output", "softmax dropout mask", "softmax dropout output", "log-sum-exp",
-            "attention probabilities", "attention probabilities' dropout",
-        }  # fmt: skip
-        return tuple(entry for entry in whole.layer if entry.operation not in inner)
-    # torchtitan's policy: results of every second matrix product in the order q, k, v, o, gate, up,
-    # down (q, v, gate and down), of attention, and the layer's input.
+def _every_second_product(design: Design, kinds: Storage) -> tuple[Entry, ...]:
+    """What torchtitan's selective checkpointing per operation keeps of a layer: its input, attention's
+    result, and the results of every second matrix product in the order q, k, v, o, gate, up, down
+    (q, v, gate and down; of a plain block q, v and the first of its two).
+    Source: torchtitan/models/llama/parallelize_llama.py, `_save_list` (December 2024)."""
     d, e, h = design.d_model, kinds.activation, design.n_heads
     q, k = h * design.d_head, design.n_kv_heads * design.d_head
-    return (
+    if np.any(np.asarray(design.kv_lora_rank)) or np.any(np.asarray(design.n_experts)):
+        raise Unsupported(
+            "recompute selective-op needs a dense block with ordinary attention; take none, selective or full"
+        )
+    kept = [
         Entry("layer input", kinds.residual * d, "sequence"),
         Entry("query product", e * q, "heads"),
         Entry("value product", e * k, "kv"),
         Entry("attention output", e * q, "heads"),
         Entry("log-sum-exp", 4 * h, "heads"),
-        Entry("gate product", e * design.d_ff, "width"),
-        Entry("down product", e * d, "sequence"),
-    )
+        Entry("first feed-forward product", e * design.d_ff, "width"),
+    ]
+    if design.gated:
+        kept.append(Entry("down product", e * d, "sequence"))
+    return tuple(kept)
