@@ -77,6 +77,7 @@ def verdict_map(
                         "p_staged_better": found["staged_better"],
                         "context_best": found["context_C"],
                         "d_model_best": found["width_C"],
+                        "context_alone": found["context_B"],
                         "d_model_short": found["width_A"],
                         "value_of_context_nats": found["context_nats"]["central"],
                         "value_of_width_nats": found["width_nats"]["central"],
@@ -88,23 +89,33 @@ def verdict_map(
 
 def picture(table: pd.DataFrame) -> alt.VConcatChart:
     """Two rows of maps, one map per corpus: does the idea hold, and are contexts too short?"""
-    table = table.assign(
-        shape=[
-            f"c {c / 1024:.0f}k, d {d:,.0f}" if m else "no benefit modelled"
-            for c, d, m in zip(table.context_best, table.d_model_best, table.models_context, strict=True)
-        ]
-    )
     return alt.vconcat(
-        _row(table, "p_holds", "A smaller width with a longer context makes more sense"),
-        _row(table, "p_contexts_too_short", "A longer context pays at the same shape"),
+        _row(
+            table,
+            "p_holds",
+            "context_best",
+            "d_model_best",
+            "A smaller width with a longer context makes more sense",
+        ),
+        _row(
+            table,
+            "p_contexts_too_short",
+            "context_alone",
+            "d_model_short",
+            "A longer context pays at the same shape",
+        ),
         title=alt.TitleParams(
             "Where on the map does the idea hold?",
-            subtitle="Probability over the law's posterior; in each cell the best design. Called at 90% and 10%.",
+            subtitle="Probability over the law's posterior, called at 90% and 10%; below it the best design.",
         ),
     ).configure_view(stroke=None)
 
 
-def _row(table: pd.DataFrame, value: str, title: str) -> alt.HConcatChart:
+def _row(table: pd.DataFrame, value: str, context: str, width: str, title: str) -> alt.HConcatChart:
+    columns = zip(table[context], table[width], table.models_context, strict=True)
+    table = table.assign(
+        shape=[f"c {c / 1024:.0f}k, d {d:,.0f}" if m else "no benefit modelled" for c, d, m in columns]
+    )
     sizes = list(dict.fromkeys(table.budget))[::-1]
     maps = []
     for corpus in ("short", "web", "books", "code"):
@@ -117,9 +128,15 @@ def _row(table: pd.DataFrame, value: str, title: str) -> alt.HConcatChart:
             scale=alt.Scale(scheme="blueorange", domain=[0, 1], reverse=True),
             legend=alt.Legend(title="probability", format=".0%") if corpus == "code" else None,
         )
-        rectangles = cells.mark_rect(stroke="white").encode(color=colour)
-        chances = cells.mark_text(dy=-6, fontSize=12).encode(text=alt.Text(f"{value}:Q", format=".0%"))
-        shapes = cells.mark_text(dy=8, fontSize=8).encode(text="shape:N")
+        modelled = "datum.models_context"
+        fill = alt.condition(modelled, colour, alt.value("#d9d9d9"))
+        rectangles = cells.mark_rect(stroke="white").encode(color=fill)
+        dark = f"{modelled} && (datum.{value} < 0.2 || datum.{value} > 0.8)"
+        ink = alt.condition(dark, alt.value("white"), alt.value("black"))
+        chances = cells.mark_text(dy=-6, fontSize=12).encode(
+            text=alt.Text(f"{value}:Q", format=".0%"), color=ink
+        )
+        shapes = cells.mark_text(dy=8, fontSize=9).encode(text="shape:N", color=ink)
         maps.append((rectangles + chances + shapes).properties(width=360, height=210, title=corpus))
     return alt.hconcat(*maps, title=title)
 
