@@ -259,17 +259,18 @@ def _fill_plan(given: dict[str, NDArray[Any]], default: Any, table: _Table) -> N
 
 def _group(given: dict[str, NDArray[Any]]) -> Group:
     """Rows that share their categories, as one design and one plan of arrays."""
-    single = {
+    single: dict[str, Any] = {
         name: bool(given[name][0]) if COLUMNS[name].kind == "flag" else str(given[name][0])
         for name in _CATEGORIES
     }
     of_design = {f.name for f in fields(Design)}
     of_plan = {f.name for f in fields(Plan)}
     bias = single.pop("bias")
-    design = {n: v for n, v in given.items() if n in of_design and COLUMNS[n].kind == "number"}
     # Zeros as a plain number let a dense, unwindowed, constant design take the short way.
-    design = {n: v if np.any(v) else 0 for n, v in design.items()}
-    plan = {n: v for n, v in given.items() if n in of_plan and COLUMNS[n].kind == "number"}
+    design: dict[str, Any] = {
+        n: v if np.any(v) else 0 for n, v in given.items() if n in of_design and COLUMNS[n].kind == "number"
+    }
+    plan: dict[str, Any] = {n: v for n, v in given.items() if n in of_plan and COLUMNS[n].kind == "number"}
     expert = {"d_ff_expert": given["d_ff"]} if np.any(given["n_experts"]) else {}
     return Group(
         design=Design(
