@@ -5,6 +5,7 @@ from explorer.cost.best_plan import Planned, best_plan
 from explorer.cost.flops import Flops, flops, keys_per_query
 from explorer.cost.hardware import Hardware
 from explorer.cost.kv_cache import kv_cache_bytes, kv_cache_bytes_per_token, serving_bytes
+from explorer.cost.limits import Limit, limits
 from explorer.cost.memory import Memory, memory, peak_allocated_bytes, peak_device_bytes
 from explorer.cost.parameters import Parameters, parameters
 from explorer.cost.plans import Setting, enumerate_plans
@@ -15,6 +16,7 @@ __all__ = [
     "Flops",
     "Hardware",
     "Ledger",
+    "Limit",
     "Memory",
     "Parameters",
     "Planned",
@@ -28,6 +30,7 @@ __all__ = [
     "kv_cache_bytes",
     "kv_cache_bytes_per_token",
     "ledger",
+    "limits",
     "memory",
     "parameters",
     "peak_allocated_bytes",

@@ -15,7 +15,6 @@ import numpy as np
 
 from explorer.cost.precision import Storage, storage
 from explorer.design import Design, Plan
-from explorer.errors import Unsupported
 from explorer.units import Num
 
 Split: TypeAlias = Literal["sequence", "width", "heads", "kv"]
@@ -355,18 +354,21 @@ def _every_second_product(design: Design, kinds: Storage) -> tuple[Entry, ...]:
     Source: torchtitan/models/llama/parallelize_llama.py, `_save_list` (December 2024)."""
     d, e, h = design.d_model, kinds.activation, design.n_heads
     q, k = h * design.d_head, design.n_kv_heads * design.d_head
-    if np.any(np.asarray(design.kv_lora_rank)) or np.any(np.asarray(design.n_experts)):
-        raise Unsupported(
-            "recompute selective-op needs a dense block with ordinary attention; take none, selective or full"
-        )
+    v, values = k, "value product"
+    if np.any(np.asarray(design.kv_lora_rank)):
+        v, values = h * design.d_head_v, "latent value product"
     kept = [
         Entry("layer input", kinds.residual * d, "sequence"),
         Entry("query product", e * q, "heads"),
-        Entry("value product", e * k, "kv"),
-        Entry("attention output", e * q, "heads"),
+        Entry(values, e * v, "kv"),
+        Entry("attention output", e * (v if values != "value product" else q), "heads"),
         Entry("log-sum-exp", 4 * h, "heads"),
-        Entry("first feed-forward product", e * design.d_ff, "width"),
     ]
+    if np.any(np.asarray(design.n_experts)):
+        # Grouped products of experts are not on the policy's list: all of them are repeated.
+        width = design.n_experts_shared * design.d_ff_expert
+        return (*kept, Entry("first shared product", e * width, "width"))
+    kept.append(Entry("first feed-forward product", e * design.d_ff, "width"))
     if design.gated:
         kept.append(Entry("down product", e * d, "sequence"))
     return tuple(kept)

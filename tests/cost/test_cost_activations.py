@@ -11,7 +11,6 @@ import pytest
 from explorer import formats
 from explorer.cost.activations import ledger, total
 from explorer.design import Design, Plan
-from explorer.errors import Unsupported
 
 RECORDS = json.loads((Path(__file__).parents[1] / "records" / "activations.json").read_text())
 # LLaMA-7B's and GPT-2 small's shapes.
@@ -74,7 +73,7 @@ def test_selective_recompute_saves_little_under_flash() -> None:
 
 
 @pytest.mark.parametrize(("design", "plan", "multiple"), [
-    (GPT2.with_(n_heads=6, d_head=128), Plan(implementation="megatron", dropout=True), 6.8),
+    (GPT2.with_(n_heads=6, n_kv_heads=6, d_head=128), Plan(implementation="megatron", dropout=True), 6.8),
     (GPT2, Plan(), 16),
     (LLAMA, Plan(), 7.6),
 ])  # fmt: skip
@@ -88,9 +87,15 @@ def test_quadratic_part_passes_the_rest_at_a_multiple_of_d_head(
     assert crossing / design.d_head == pytest.approx(multiple, rel=0.02)
 
 
-def test_every_second_product_needs_a_dense_block() -> None:
-    with pytest.raises(Unsupported, match="dense block"):
-        ledger(LLAMA.with_(n_experts=8, n_experts_active=2, d_ff_expert=1024), Plan(recompute="selective-op"))
+def test_every_second_product_keeps_less_than_everything_in_every_block() -> None:
+    mixture = LLAMA.with_(n_experts=8, n_experts_active=2, d_ff_expert=1024)
+    latent = LLAMA.with_(kv_lora_rank=512, q_lora_rank=1536, d_head_rope=64, d_head_v=128, d_head=192)
+    for design in (LLAMA, GPT2, mixture, latent):
+        for kernel in ("flash", "naive"):
+            plan = Plan(attention_kernel=kernel)
+            kept = [total(ledger(design, plan.with_(recompute=mode)).layer)
+                    for mode in ("full", "selective-op", "selective", "none")]  # fmt: skip
+            assert kept == sorted(kept)
 
 
 def test_arrays_equal_scalars() -> None:
