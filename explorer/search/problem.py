@@ -8,7 +8,7 @@ relative excesses over a limit, feasible at or below zero; a design that breaks 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from explorer.units import FloatArray, Num
 if TYPE_CHECKING:
     from explorer.budget import Budget
     from explorer.cost import Planned
+    from explorer.search.sweep import Block, Dominated
 
 HOUR, DAY = 3600.0, 86400.0
 N_DRAWS = 200
@@ -122,7 +123,7 @@ class Problem:
         if not arrays(design):
             seconds, fits, device, per_token = (np.reshape(v, ()) for v in (seconds, fits, device, per_token))
 
-        by_limit = self._tokens(seconds, per_token)
+        by_limit = self.tokens_by_limit(seconds, per_token)
         # A design that no plan can run still has a number: one token's.
         n_tokens = np.maximum(np.minimum.reduce(np.broadcast_arrays(*by_limit.values())), 1.0)
         counts = parameters(design)
@@ -190,10 +191,10 @@ class Problem:
             # One window for all: on an open grid it is planned once for every context.
             one = design.with_(context_length=float(starts[0]), staged_from=0, staged_share=0)
             return self._plan(one)
-        windows = np.where(_staged(design), design.staged_from, starts[0])
+        windows = np.where(np.asarray(design.staged_from) > 0, design.staged_from, starts[0])
         return self._plan(design.with_(context_length=windows, staged_from=0, staged_share=0))
 
-    def _tokens(self, seconds_per_token: Num, flops_per_token: Num) -> dict[str, Num]:
+    def tokens_by_limit(self, seconds_per_token: Num, flops_per_token: Num) -> dict[str, Num]:
         """Training tokens that each limit alone allows."""
         goodput, n_gpus = self.hardware.goodput, self.hardware.n_gpus
         allowed: dict[str, Num] = {}
@@ -207,6 +208,12 @@ class Problem:
             else:
                 allowed[name] = limit * DAY * goodput / seconds_per_token
         return allowed
+
+    def sweep(self, dominated: Dominated) -> Iterator[Block]:
+        """The whole lattice block by block, for enumeration (see `sweep`)."""
+        from explorer.search.sweep import sweep
+
+        return sweep(self, dominated)
 
     # --- as a search asks -------------------------------------------------------------------------
 

@@ -271,7 +271,7 @@ def _group(given: dict[str, NDArray[Any]]) -> Group:
         n: v if np.any(v) else 0 for n, v in given.items() if n in of_design and COLUMNS[n].kind == "number"
     }
     plan: dict[str, Any] = {n: v for n, v in given.items() if n in of_plan and COLUMNS[n].kind == "number"}
-    expert = {"d_ff_expert": given["d_ff"]} if np.any(given["n_experts"]) else {}
+    expert: dict[str, Any] = {"d_ff_expert": given["d_ff"]} if np.any(given["n_experts"]) else {}
     return Group(
         design=Design(
             **design,
