@@ -186,7 +186,9 @@ class _Lines:
         instants = list(_State.of(design, plan).instants().values())
         deepest: Num = np.inf
         for instant in instants:
-            deepest = np.minimum(deepest, (room - instant.outside) / instant.per_layer)
+            # An instant that a plan does not have takes no bytes and allows any depth.
+            with np.errstate(divide="ignore"):
+                deepest = np.minimum(deepest, (room - instant.outside) / instant.per_layer)
         micro = np.asarray(plan.micro_batch)
         small = np.flatnonzero(micro == micro.min())
         held = [

@@ -248,11 +248,15 @@ class _State:
         }
         if np.any(np.asarray(pp) > 1):
             full = np.greater(micro_batches, in_flight) * growing
-            moments["first stage, backward"] = _plus(
+            first_backward = _plus(
                 held_first,
                 saved_first,
                 Instant(copies_layer + layer * full, first * full),
                 Instant(0, again + transient + weights_ahead + gathered * first + reducing * layer),
+            )
+            # Without a pipeline the first stage is the last one, whose instants stand above.
+            moments["first stage, backward"] = Instant(
+                first_backward.per_layer * pipelined, first_backward.outside * pipelined
             )
         return cls(
             layers=layers,
