@@ -1,49 +1,95 @@
-"""Field types of the budget's models: a reader, and what JSON Schema says of the same values."""
+"""Field types of the budget's models: a reader, what JSON Schema says of the same values, and how they print.
+
+The schema's own keywords are `x-reader` (which reader the file checker uses) and `x-names` (which catalogue
+holds the names); editors never see them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, WithJsonSchema
-from pydantic.json_schema import JsonSchemaValue
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    WithJsonSchema,
+)
 from pydantic_core import CoreSchema
 
 from explorer.budget import readers
 
-_COUNT = r"^\s*([0-9][0-9_]*(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*[kKmMbBgGtT]?\s*$"
-_SIZE = r"^\s*([0-9][0-9_]*(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*([KMGT]i?B|B)\s*$"
-_RATE = r"^\s*[0-9].*(/\s*s|ps)\s*$"
-_SHARE = r"^\s*([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*%\s*$"
+Json: TypeAlias = dict[str, Any]
+
+_NUMBER = r"([0-9]+(_[0-9]+)*(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
+_POSITIVE: Json = {"type": "number", "exclusiveMinimum": 0}
+_COUNT: Json = {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*[kKmMbBgGtT]?\s*$"}
+_SHARE: Json = {"type": "string", "pattern": r"^\s*([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*%\s*$"}
+_SIZE: Json = {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)\s*$"}
+_RATE: Json = {
+    "type": "string",
+    "pattern": rf"^\s*({_NUMBER}\s*([KMGT]i?B|B)|[0-9]+(\.[0-9]*)?\s*[MGT]bit)\s*(/\s*s|ps)\s*$",
+}
 
 
-def _read(reader: Callable[[Any], Any], *forms: dict[str, Any]) -> tuple[BeforeValidator, WithJsonSchema]:
-    shape: dict[str, Any] = dict(forms[0]) if len(forms) == 1 else {"anyOf": list(forms)}
-    return BeforeValidator(reader), WithJsonSchema({**shape, "x-reader": reader.__name__})
+def schema_of(reader: Callable[[Any], Any], *forms: Json, **more: Any) -> Json:
+    """What JSON Schema says of the values a reader takes."""
+    shape: Json = dict(forms[0]) if len(forms) == 1 else {"anyOf": list(forms)}
+    return {**shape, "x-reader": reader.__name__, **more}
 
 
-_POSITIVE = {"type": "number", "exclusiveMinimum": 0}
-_COUNT_TEXT = {"type": "string", "pattern": _COUNT}
-_SHARE_TEXT = {"type": "string", "pattern": _SHARE}
+def _read(reader: Callable[[Any], Any], *forms: Json) -> tuple[BeforeValidator, WithJsonSchema]:
+    return BeforeValidator(reader), WithJsonSchema(schema_of(reader, *forms))
 
-Count: TypeAlias = Annotated[float, *_read(readers.count, _POSITIVE, _COUNT_TEXT)]
-Whole: TypeAlias = Annotated[int, *_read(readers.whole, {"type": "number", "minimum": 1}, _COUNT_TEXT)]
-Index: TypeAlias = Annotated[int, *_read(readers.index, {"type": "number", "minimum": 0}, _COUNT_TEXT)]
+
+def _named(catalogue: str) -> tuple[BeforeValidator, WithJsonSchema]:
+    named = schema_of(readers.name, {"type": "string", "minLength": 1}, **{"x-names": catalogue})
+    return BeforeValidator(readers.name), WithJsonSchema(named)
+
+
+WHOLE = schema_of(readers.whole, {"type": "integer", "minimum": 1}, _COUNT)
+SHARE = schema_of(readers.share, {**_POSITIVE, "maximum": 1}, _SHARE)
+
+Count: TypeAlias = Annotated[float, *_read(readers.count, _POSITIVE, _COUNT)]
+Whole: TypeAlias = Annotated[int, BeforeValidator(readers.whole), WithJsonSchema(WHOLE)]
+Index: TypeAlias = Annotated[int, *_read(readers.index, {"type": "integer", "minimum": 0}, _COUNT)]
 KvHeads: TypeAlias = Annotated[
     int | Literal["all"],
-    *_read(readers.kv_heads, {"type": "number", "minimum": 1}, _COUNT_TEXT, {"const": "all"}),
+    *_read(readers.kv_heads, {"type": "integer", "minimum": 1}, _COUNT, {"const": "all"}),
 ]
-Size: TypeAlias = Annotated[float, *_read(readers.size, {"type": "string", "pattern": _SIZE})]
-Rate: TypeAlias = Annotated[float, *_read(readers.rate, {"type": "string", "pattern": _RATE})]
+Size: TypeAlias = Annotated[
+    float, *_read(readers.size, _SIZE), PlainSerializer(readers.written_size, when_used="json")
+]
+Bytes: TypeAlias = Annotated[
+    float,
+    *_read(readers.byte_count, _POSITIVE, _SIZE),
+    PlainSerializer(readers.written_size, when_used="json"),
+]
+Rate: TypeAlias = Annotated[
+    float, *_read(readers.rate, _RATE), PlainSerializer(readers.written_rate, when_used="json")
+]
+BytesPerSecond: TypeAlias = Annotated[
+    float,
+    *_read(readers.byte_rate, _POSITIVE, _RATE),
+    PlainSerializer(readers.written_rate, when_used="json"),
+]
 Amount: TypeAlias = Annotated[float, *_read(readers.amount, _POSITIVE)]
 Number: TypeAlias = Annotated[float, *_read(readers.number, {"type": "number", "minimum": 0})]
-Share: TypeAlias = Annotated[float, *_read(readers.share, {**_POSITIVE, "maximum": 1}, _SHARE_TEXT)]
-Gain: TypeAlias = Annotated[float, *_read(readers.gain, {"type": "number", "minimum": 0}, _SHARE_TEXT)]
+Share: TypeAlias = Annotated[float, BeforeValidator(readers.share), WithJsonSchema(SHARE)]
+Gain: TypeAlias = Annotated[
+    float, *_read(readers.gain, {"type": "number", "minimum": 0, "maximum": 1}, _SHARE)
+]
 Name: TypeAlias = Annotated[str, *_read(readers.name, {"type": "string", "minLength": 1})]
 FolderName: TypeAlias = Annotated[
-    str, *_read(readers.folder_name, {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"})
+    str, *_read(readers.folder_name, {"type": "string", "pattern": f"^{readers.FOLDER_NAME}$"})
 ]
 Truth: TypeAlias = Annotated[bool, *_read(readers.truth, {"type": "boolean"})]
+AcceleratorName: TypeAlias = Annotated[str, *_named("accelerators")]
+LawName: TypeAlias = Annotated[str, *_named("laws")]
+CorpusName: TypeAlias = Annotated[str, *_named("corpora")]
+ModelName: TypeAlias = Annotated[str, *_named("models")]
 
 
 class Section(BaseModel):
@@ -52,16 +98,28 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True
     )
+    forms: ClassVar[tuple[Json, ...]] = ()
+    """Other ways to write it than as a mapping of its fields."""
+    replaced: ClassVar[bool] = False
+    """Only `forms` may be written in a file, never the fields."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
+        reference = handler(core)
+        if cls.forms:
+            fields = handler.resolve_ref_schema(reference)
+            own = () if cls.replaced else (dict(fields),)
+            fields.clear()
+            fields["anyOf"] = [*own, *cls.forms]
+        return reference
 
 
 class OneOrMany:
     """A tuple field that also takes one value without its brackets; in a tuple, every one is searched."""
 
-    def __get_pydantic_json_schema__(
-        self, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        many = handler(core)
-        return {"anyOf": [many["items"], {"type": "array", "items": many["items"], "minItems": 1}]}
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> Json:
+        items = handler(core)["items"]
+        return {"anyOf": [items, {"type": "array", "items": items, "minItems": 1}]}
 
 
 def as_tuple(value: Any) -> Any:
@@ -71,3 +129,8 @@ def as_tuple(value: Any) -> Any:
             raise ValueError("at least one value")
         return tuple(value)
     return (value,)
+
+
+def many(items: Json) -> Json:
+    """One value, or a list of them, in JSON Schema."""
+    return {"anyOf": [items, {"type": "array", "items": items, "minItems": 1}]}
