@@ -1,0 +1,122 @@
+"""The exact front against plain brute force: toy problems, random problems, a real budget."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from search_toy import Toy, toy_lattice
+
+from explorer import budget
+from explorer.search.exact import exact_front
+from explorer.search.front import Objective, nondominated
+from explorer.search.outcome import Outcome
+from explorer.search.problem import Problem
+
+SMALL = """
+name: small
+budget: {{parameters: 2B, gpu_memory: 24GB, training: {training}, serving: {{gpu_memory: 12GiB}}}}
+hardware: {{accelerator: rtx-4090, gpus: {gpus}}}
+space:
+  context_length: {{from: 1024, to: 32768, per_octave: 1}}
+  d_model: {{from: 512, to: 3072, multiple_of: 256}}
+  n_layers: [4, 8, 12, 20, 32, 48]
+  d_head: {d_head}
+  n_kv_heads: {kv}
+  ffn: {ffn}
+  schedule: [constant, {{staged: {{from: 4096, share: 0.05}}}}]
+training: {{global_batch_tokens: 512k}}
+quality: {{law: besiroglu-2024, corpus: books}}
+objectives: {objectives}
+"""
+
+
+def small(tmp_path, **changes):
+    text = SMALL.format(
+        **{
+            "training": "{days: 14}", "gpus": 1, "d_head": "64", "kv": "all",
+            "ffn": "{kind: swiglu, ratio: 3.5}",
+            "objectives": "[{minimize: loss}, {maximize: context_length}]",
+        } | changes
+    )  # fmt: skip
+    path = tmp_path / "small.yaml"
+    path.write_text(text)
+    return Problem(budget.load(path))
+
+
+def brute(problem):
+    points = problem.lattice.points(np.arange(problem.lattice.listed))
+    points = points[problem.lattice.valid(points)]
+    outcome = problem.outcome(points)
+    good = np.flatnonzero(outcome.feasible)
+    return outcome.coordinates[good[nondominated(outcome.coordinates[good])]]
+
+
+def same(found, expected):
+    assert sorted(map(tuple, found)) == sorted(map(tuple, expected))
+
+
+def test_toy_front_equals_brute_force_with_three_objectives():
+    toy = Toy(lattice=toy_lattice(n_layers=np.arange(4.0, 25.0, 4)))
+    toy.objectives = (*toy.objectives, Objective("kv_cache_bytes", "minimize"))
+    exact = exact_front(toy)
+    assert exact.n_proved == toy.lattice.size
+    same(exact.coordinates, brute(toy))
+    for name, row in exact.optima.items():
+        k = [o.name for o in toy.objectives].index(name)
+        assert exact.coordinates[row, k] == exact.coordinates[:, k].min()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 4))
+def test_random_problems_equal_brute_force(seed, m):
+    """Figures drawn at random per design: no structure that enumeration could lean on."""
+
+    class Noise(Toy):
+        def outcome(self, points):
+            draw = np.random.default_rng(seed).integers(0, 40, (self.lattice.listed, m + 1)).astype(float)
+            rows = draw[self.lattice.keys(points)]
+            return Outcome(self.objectives, rows[:, :m] + 1, {"drawn": rows[:, m] - 20})
+
+        def screen(self, points):
+            return np.full(len(points), -np.inf)
+
+    lattice = toy_lattice(
+        context_length=np.array([1024.0, 4096.0, 8192.0]), d_model=np.arange(512.0, 2049.0, 512),
+        n_layers=np.arange(4.0, 9.0),
+    )  # fmt: skip
+    names = ("loss", "context_length", "n_params", "kv_cache_bytes")[:m]
+    problem = Noise(lattice=lattice, objectives=tuple(Objective(n, "minimize") for n in names))
+    same(exact_front(problem).coordinates, brute(problem))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"training": "{gpu_hours: 2k, tokens: 30B}", "gpus": 4, "kv": "[all, 4]", "d_head": "[64, 128]"},
+        {"training": "{flops: 1e21}", "ffn": "[{kind: gelu, ratio: 4}, {kind: swiglu, ratio: 2.6667}]"},
+        {"objectives": "[{minimize: loss}, {maximize: context_length}, {minimize: n_params}]"},
+        {"objectives": "[{minimize: loss}, {minimize: kv_cache_bytes}, {minimize: gpu_hours}]"},
+        {"objectives": "[{minimize: loss}, {maximize: tokens_per_second_per_gpu}]"},
+        {"objectives": "[{minimize: loss}]"},
+    ],
+)
+def test_the_factorised_sweep_equals_brute_force(tmp_path, changes):
+    problem = small(tmp_path, **changes)
+    exact = exact_front(problem)
+    assert exact.n_proved == problem.lattice.size
+    assert exact.n_evaluated < problem.lattice.size
+    expected = brute(problem)
+    assert len(expected)
+    np.testing.assert_allclose(
+        np.sort(exact.coordinates, axis=0), np.sort(expected, axis=0), rtol=1e-12
+    )  # grids and tables add up in different orders
+
+
+def test_an_infeasible_budget_has_an_empty_front(tmp_path):
+    problem = small(tmp_path)
+    problem.memory_limit_bytes = 1e9
+    exact = exact_front(problem)
+    assert len(exact.points) == 0
+    assert exact.n_proved == problem.lattice.size
+    assert exact.optima == {}
