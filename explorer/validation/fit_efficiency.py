@@ -96,7 +96,7 @@ RECIPES = (
         held_out=(),
         parameters={"sustained_clock": (0.75, 0.2), "link_share": (0.7, 0.2)},
         start="ampere",
-        fitted_on="fitted on four V100 runs of Megatron-LM (2020, 1 to 8 GPUs of a DGX-2); other parameters as on A100",
+        fitted_on="fitted on four V100 runs of Megatron-LM (2020, 1 to 8 GPUs); the rest as on A100",
     ),
     Recipe(
         generation="hopper",
@@ -118,8 +118,8 @@ RECIPES = (
             "tensor_hidden.torch": (0.2, 0.2),
         },
         start="ampere",
-        fitted_on="fitted on H100 runs of torchtitan (FSDP2, 8 to 512 GPUs, 8k to 262k tokens) and Megatron-Core's "
-        "table, and on lone H100 kernels (FlashAttention-2); other parameters as on A100",
+        fitted_on="fitted on H100 runs of torchtitan (FSDP2, 8 to 512 GPUs, 8k to 262k tokens) and of "
+        "Megatron-Core's table, and on lone H100 kernels (FlashAttention-2); other parameters as on A100",
     ),
     Recipe(
         generation="blackwell",
@@ -133,7 +133,7 @@ RECIPES = (
             "layer_host_seconds.torch": (3e-4, 0.7),
         },
         start="hopper",
-        fitted_on="fitted on B200 runs of two Llama models (ml-engineering, one GPU); other parameters as on H100",
+        fitted_on="fitted on B200 runs of two Llama models (ml-engineering, one GPU); the rest as on H100",
     ),
 )
 

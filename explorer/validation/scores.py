@@ -66,13 +66,15 @@ class Scores:
 
     def lines(self, rows: bool = False) -> list[str]:
         """The scores as a person reads them."""
-        head = f"{'group':18s} {'what':28s} {'n':>5s} {'median':>7s} {'p90':>7s} {'bias':>7s}  budget        worst"
+        head = f"{'group':18s} {'what':28s} {'n':>5s} {'median':>7s} {'p90':>7s} {'bias':>7s}"
+        head += "  budget        worst"
         lines = [head]
         for g in self.groups:
             mark = "" if g.within_budget else "  ABOVE ITS BUDGET"
             lines.append(
                 f"{g.group[:18]:18s} {g.what[:28]:28s} {g.n:5d} {g.median_error:7.1%} {g.p90_error:7.1%} "
-                f"{g.bias:+7.1%}  {g.budget_median:4.0%} / {g.budget_p90:4.0%}  {g.worst_error:+.0%} {g.worst}{mark}"
+                f"{g.bias:+7.1%}  {g.budget_median:4.0%} / {g.budget_p90:4.0%}  {g.worst_error:+.0%} "
+                f"{g.worst}{mark}"
             )
         lines += self._gaps()
         if rows:
