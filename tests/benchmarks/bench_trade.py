@@ -27,9 +27,10 @@ def main(study: str | Path = STUDY, n_draws: int = 300) -> None:
     made = trade(problem, n_draws=n_draws, setting=setting)
     done = time.process_time()
     designs = sum(g.shape[0] * g.shape[1] for g in setting.grids)
+    arms = len(made.asked.arms)
     print(f"cost model: {designs:,} designs in {asked - start:.2f} CPU s")
     print(
-        f"trade: {n_draws} draws × {len(made.corpora)} corpora × {len(made.asked.arms)} arms, and again at ν = 0, "
+        f"trade: {n_draws} draws × {len(made.corpora)} corpora × {arms} arms, and again at ν = 0, "
         f"in {done - asked:.2f} CPU s"
     )
 
