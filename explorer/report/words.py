@@ -141,7 +141,9 @@ def interval(estimate: Estimate, show: str = "nats") -> str:
     text = how(estimate.central)
     if estimate.p05 is None or estimate.p95 is None:
         return text
-    return f"{text} (90% interval {how(estimate.p05)} to {how(estimate.p95)})"
+    low, high = how(estimate.p05), how(estimate.p95)
+    unit = f" {text.split(' ', 1)[1]}" if " " in text and "×" not in text else ""
+    return f"{text} (90% interval {low.removesuffix(unit)} to {high.removesuffix(unit)})"
 
 
 def listed(items: Iterable[str]) -> str:

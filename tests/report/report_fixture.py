@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from explorer.budget import Budget
 from explorer.claims.records import (
     Arm,
     Claim,
@@ -29,21 +29,19 @@ AMPLITUDES = {"short": 0.0, "web": 0.45, "books": 0.9, "code": 2.5}
 LIMITS = {"parameters": 8e9, "gpu_memory": 79.6 * GIB, "gpu_hours": 20_000.0, "serving": 24 * GIB}
 
 
-def make_budget(name: str = "one-node", corpus: str = "books") -> Any:
-    """The part of a budget that a page reads."""
-    return SimpleNamespace(
-        name=name,
-        limits=SimpleNamespace(
-            parameters=8e9,
-            gpu_memory=80 * GIB,
-            training=SimpleNamespace(gpu_hours=20_000.0, flops=None, tokens=None, days=None),
-            serving=SimpleNamespace(gpu_memory=24 * GIB, batch=1),
-        ),
-        hardware=SimpleNamespace(accelerator="h100-sxm-80gb", gpus=8, price_per_gpu_hour=None),
-        quality=SimpleNamespace(law="besiroglu-2024", corpus=corpus),
-        objectives=(("loss", "minimize"), ("context_length", "maximize")),
-        trade=SimpleNamespace(reference_context=2048, min_gain=0.05),
-    )
+def make_budget(name: str = "one-node", corpus: str = "books") -> Budget:
+    """The budget that `LIMITS` writes out."""
+    return Budget.model_validate(
+        {
+            "name": name,
+            "budget": {
+                "parameters": "8B", "gpu_memory": "80GiB", "training": {"gpu_hours": "20k"},
+                "serving": {"gpu_memory": "24GiB"},
+            },
+            "hardware": {"accelerator": "h100-sxm-80gb", "gpus": 8},
+            "quality": {"law": "besiroglu-2024", "corpus": corpus},
+        }
+    )  # fmt: skip
 
 
 def loss(n: Any, tokens: Any, c: Any, amplitude: float) -> Any:
@@ -116,26 +114,27 @@ def front_of(t: pd.DataFrame) -> pd.DataFrame:
 def anatomy(row: pd.Series) -> dict[str, Any]:
     """One design taken apart, in the nesting of `explore inspect --json`."""
     c, d, layers, n = (float(row[k]) for k in ("context_length", "d_model", "n_layers", "n_params"))
+    operations = {
+        "attention projections": 2 * layers * (2 * d * d + 2048 * d), "attention scores": 2 * layers * c * d,
+        "feed-forward": 2 * layers * 10.5 * d * d, "head": 2 * 32_000 * d,
+    }
+    seconds = {k: 4e6 * 3 * v / (8 * 989e12 * 0.55) for k, v in operations.items()}
     return {
-        "parameters": {
-            "embedding": 32_000 * d, "attention": layers * (2 * d * d + 2048 * d),
-            "ffn": layers * 10.5 * d * d, "norms": 2 * layers * d, "head": 32_000 * d, "total": n,
-        },
+        "parameters": {"n_params": n, "parts": {"embedding": 32_000 * d, "feed-forward": layers * 10.5 * d * d}},
         "flops": {
-            "attention_linear": 6 * layers * (2 * d * d + 2048 * d), "attention_quadratic": 6 * layers * c * d,
-            "ffn": 6 * layers * 10.5 * d * d, "head": 6 * 32_000 * d,
+            "train_flops_per_token": 3 * sum(operations.values()),
+            "forward_flops_per_token_by_operation": operations,
         },
         "memory": {
-            "parameter_bytes": float(row["parameter_bytes"]), "gradient_bytes": float(row["gradient_bytes"]),
-            "optimizer_bytes": float(row["optimizer_bytes"]),
-            "saved_activation_bytes": float(row["saved_activation_bytes"]),
-            "peak_allocated_bytes": float(row["peak_allocated_bytes"]),
-            "peak_reserved_bytes": float(row["peak_reserved_bytes"]),
-            "peak_device_bytes": float(row["peak_device_bytes"]), "peak_instant": "loss, backward",
+            **{k: float(row[k]) for k in (
+                "parameter_bytes", "gradient_bytes", "optimizer_bytes", "saved_activation_bytes",
+                "peak_allocated_bytes", "peak_reserved_bytes", "peak_device_bytes",
+            )},
+            "peak_instant": "loss, backward",
         },
         "time": {
-            "seconds": 1.0,
-            "parts": {"matmul": 0.7, "attention": 0.3 * c / (c + 9 * d), "memory-bound": 0.1, "communication": 0.08},
+            "step_seconds": sum(seconds.values()), "tokens_per_step": 4e6,
+            "parts_seconds": seconds | {"memory-bound": 0.4, "communication": 0.2},
         },
     }  # fmt: skip
 
@@ -204,6 +203,10 @@ def make_result(
             columns=["lever", "objective", "importance"],
         ),
         crossover={"flops": 51_300.0, "seconds": 38_400.0},
+        model_anatomies={
+            name: anatomy(table({"context_length": [c], "d_model": [d], "n_layers": [layers]}).iloc[0])
+            for name, c, d, layers in (("llama-2-7b", 4096, 4096, 32), ("pythia-2.8b", 2048, 2560, 32))
+        },
     )  # fmt: skip
     trade = make_trade(corpus)
     return Result(
@@ -299,12 +302,14 @@ def make_trade(corpus: str = "books") -> Trade:
             curve=tuple(
                 CurvePoint(d_model=d, context_length=2048 * (5400 / d) ** 3, longest_context=2048 * (6400 / d) ** 4,
                            n_layers=36, n_params=12 * 36 * d * d, n_tokens=4e11,
-                           loss=spread(2.102 - gain + 0.09 * np.log(d / 4200) ** 2, 0.02))
+                           loss=spread(2.102 - gain + 0.09 * np.log(d / 4200) ** 2, 0.02),
+                           gain=spread(gain - 0.09 * np.log(d / 4200) ** 2, 0.3 * gain + 0.002))
                 for d in range(5120, 2047, -256)
             ),
             by_context=tuple(
                 ContextPoint(context_length=x, d_model=4352 - 24 * k, n_layers=36, n_params=7e9, n_tokens=4e11,
-                             loss=spread(float(loss(7e9, 4e11 / (1 + x / 5e4), x, amplitude)), 0.02))
+                             loss=spread(float(loss(7e9, 4e11 / (1 + x / 5e4), x, amplitude)), 0.02),
+                             gain=spread(2.09 - float(loss(7e9, 4e11 / (1 + x / 5e4), x, amplitude)), 0.01))
                 for k, x in enumerate(2.0 ** np.arange(10, 17.01, 0.5))
             ),
             width_per_doubling=0.94 if amplitude else None,

@@ -47,7 +47,7 @@ def tornado(facts: Facts) -> Chart | None:
     ]  # fmt: skip
     top = max(factors, key=lambda f: f.variance_share)
     said = (
-        f"{words.sentence(top.label)[:-1]} decides most: it explains {words.percent(top.variance_share)} of the variance of the "
+        f"What decides most is {top.label}: it explains {words.percent(top.variance_share)} of the variance of the "
         f"value of trading width on {trade.corpus}, which goes from {words.nats(top.value_low)} to {words.nats(top.value_high)} "
         f"across it; what would settle it: {top.decided_by}."
     )  # fmt: skip
