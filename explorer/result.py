@@ -125,6 +125,48 @@ class Result:
             "provenance": plain(self.provenance),
         }
 
+    def lines(self) -> list[str]:
+        """The answer for a terminal: the verdict, the designs a reader asks for first, how good the search was."""
+        from explorer.units import format_bytes, format_count
+
+        if not self.feasible:
+            row = self.nearest.iloc[0]
+            over = {
+                c.removeprefix("excess_"): float(row[c]) for c in self.nearest.columns if c[:7] == "excess_"
+            }
+            broken = {k: v for k, v in sorted(over.items(), key=lambda kv: -kv[1]) if v > 0}
+            most = max(over, key=over.__getitem__)
+            return [
+                f"no design meets every limit; the one that binds is {most}",
+                f"nearest design: c = {row['context_length']:,.0f}, d = {row['d_model']:,.0f}, "
+                f"L = {row['n_layers']:,.0f}, over by "
+                + ", ".join(f"{v:.1%} in {k}" for k, v in broken.items()),
+            ]
+        lines = [str(self.verdict)] if self.verdict is not None else []
+        for name, number in self.picks.items():
+            row = self.front.iloc[number]
+            lines.append(
+                f"{name:<10} c = {row['context_length']:>7,.0f}  d = {row['d_model']:>6,.0f}  "
+                f"L = {row['n_layers']:>3,.0f}  {format_count(float(row['n_params'])):>6} parameters  "
+                f"{format_count(float(row['n_tokens'])):>6} tokens  loss {row['loss']:.4f} nats/token  "
+                f"{row['gpu_hours']:,.0f} GPU-hours ({row['days']:,.1f} days)  "
+                f"{format_bytes(float(row['peak_device_bytes']))} per GPU"
+            )
+        s = self.search
+        lines.append(
+            f"{s.n_trials} trials ({s.sampler}) reached {s.hypervolume_share:.2%} of the exact front's hypervolume, "
+            f"proven over {s.n_proved:,} designs"
+        )
+        return lines
+
+    def _repr_html_(self) -> str:
+        """The verdict and the front, for notebooks."""
+        from html import escape
+
+        verdict = f"<p>{escape(str(self.verdict))}</p>" if self.verdict is not None else ""
+        table: str = self.front.to_html(max_rows=20)
+        return f"<h3>{escape(self.budget.name)}</h3>{verdict}{table}"
+
     def budget_use(self, row: int) -> dict[str, float]:
         """Share of each limit that a row of the front uses (1 = all of it)."""
         prefix = "excess_"

@@ -86,7 +86,8 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {name:<28}{value:>20,.0f}  {value / causal:6.1%}"
     yield (
         f"training FLOPs per token: {f['train_flops_per_token']:,.0f} (causal, no recompute); "
-        f"attention's quadratic share {f['attention_flops_share']:.1%} causal, {f['attention_flops_share_full']:.1%} full"
+        f"attention's quadratic share "
+        f"{f['attention_flops_share']:.1%} causal, {f['attention_flops_share_full']:.1%} full"
     )
     plan = found["plan"]
     yield (
