@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from explorer.claims import ledger
     from explorer.design import Design, Plan
     from explorer.errors import ExplorerError, InputErrors, NothingFits, UnknownName, Unsupported
-    from explorer.result import Result
     from explorer.pipeline import run
+    from explorer.result import Result
     from explorer.search import evaluate
 
 __version__ = "0.1.0"

@@ -57,14 +57,15 @@ def design_of(problem: Problem, row: Any) -> Design:
     """The design of a row of a trials table."""
     names = ("context_length", "d_model", "n_layers", "n_heads", "n_kv_heads", "d_head", "d_ff", "vocab_size")
     attention = next(a for a in problem.lattice.attention if str(a) == str(row["attention"]))
-    return Design(
+    given: dict[str, Any] = {
         **{name: int(row[name]) for name in names},
-        ffn=str(row["ffn"]),  # type: ignore[arg-type]
-        staged_from=float(row["staged_from"]),
-        staged_share=float(row["staged_share"]),
         **{k: int(v) for k, v in attention._asdict().items() if v},
         **(problem.lattice.fixed or {}),
-    )
+        "ffn": str(row["ffn"]),
+        "staged_from": float(row["staged_from"]),
+        "staged_share": float(row["staged_share"]),
+    }
+    return Design(**given)
 
 
 def plan_of(problem: Problem, design: Design) -> Plan | None:
@@ -82,7 +83,7 @@ def plane(problem: Problem, setting: Setting) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for width in np.unique(grids[0][0].d_model):
         for c in np.flatnonzero(listed):
-            rows.append(_cell(setting, grids, width, c))
+            rows.append(_cell(setting, grids, float(width), int(c)))
     return pd.DataFrame(rows)
 
 

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,12 @@ def to_json(value: Any) -> str:
 def plain(value: Any) -> Any:
     """`value` with only what JSON knows: dicts, lists, strings, finite numbers, booleans, null.
 
-    Records with a `to_dict` and numpy numbers and arrays are unfolded.
+    Records with a `to_dict`, dataclasses and numpy numbers and arrays are unfolded.
     """
     if hasattr(value, "to_dict") and not isinstance(value, type):
         value = value.to_dict()
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {f.name: getattr(value, f.name) for f in fields(value)}
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Mapping):

@@ -167,10 +167,8 @@ class Checker:
         hint = suggestion(key, known)
         if not hint:
             homes = [home for home in _homes(self._schema, key, ()) if home]
-            if homes:
-                hint = f"; it belongs under {' or '.join(homes[:2])}"
-            else:
-                hint = f"; known here: {', '.join(known)}"
+            known_here = f"; known here: {', '.join(known)}"
+            hint = f"; it belongs under {' or '.join(homes[:2])}" if homes else known_here
         return f"unknown key {shown(key)}{hint}"
 
     def _start(self, node: Node, path: Path) -> Place:

@@ -84,7 +84,8 @@ def inspect(
     from explorer.search.inspection import inspect as take_apart
     from explorer.search.inspection import lines
 
-    found = [take_apart(target, given) for target in targets or [None]]
+    named: list[str | None] = [*targets] if targets else [None]
+    found = [take_apart(target, given) for target in named]
     if as_json:
         print_json(found if len(found) > 1 else found[0])
         return

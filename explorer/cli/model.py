@@ -164,7 +164,7 @@ def claims(
 def fit(
     runs: Annotated[
         Path | None,
-        typer.Argument(metavar="RUNS.csv", help="Columns N, D, loss and optionally c, d, L; '-' is stdin."),
+        typer.Argument(metavar="RUNS.csv", help="Columns N, D, loss and optionally c, d, L."),
     ] = None,
     context: Annotated[
         Path | None,
@@ -189,9 +189,10 @@ def fit(
 ) -> None:
     """Fit a law to your own runs, or a corpus' context term to your own losses.
 
-    Writes a file that `quality.law` or `quality.corpus` accepts, and a page with the residuals beside it.
+    Writes a file that `quality.law` or `quality.corpus` accepts; for runs, a page with the residuals beside it.
     """
-    from explorer.fitting import fit_context, fit_runs
+    from explorer.files import write_text
+    from explorer.quality import fit_context, fit_runs
 
     if (runs is None) == (context is None):
         raise ExplorerError("fit takes either RUNS.csv or --context LOSSES.csv")
@@ -202,25 +203,28 @@ def fit(
             raise ExplorerError(f"--map takes COLUMN=NAME, e.g. N=n_params, got '{pair}'")
         names[column] = theirs
     target = output or Path(f"{name}.json")
+    wrote = str(target)
     if context is not None:
-        fitted = fit_context(context, name=name, names=names, seed=seed, bootstraps=bootstraps, output=target)
+        amplitude = fit_context(context, name=name, mapping=names, seed=seed, bootstraps=bootstraps)
+        amplitude.write(target)
+        summary, lines = amplitude.summary(), amplitude.lines()
     else:
         assert runs is not None
         fitted = fit_runs(
-            runs,
-            name=name,
-            names=names,
-            seed=seed,
-            bootstraps=bootstraps,
-            drop_highest=drop_highest,
-            output=target,
+            runs, name=name, mapping=names, seed=seed, bootstraps=bootstraps, drop_highest=drop_highest
         )
+        fitted.write(target)
+        from explorer.report import fit_page
+
+        write_text(target.with_suffix(".html"), fit_page(fitted))
+        wrote += f" and {target.with_suffix('.html')}"
+        summary, lines = fitted.summary(), fitted.lines()
     if as_json:
-        print_json(fitted)
+        print_json(summary)
     else:
-        for line in fitted.lines():
+        for line in lines:
             print(line)
-    say(f"wrote {target} and {target.with_suffix('.html')}", quiet)
+    say(f"wrote {wrote}", quiet)
 
 
 @app.command(epilog="Example: explore validate measurements.jsonl --report validation.html")

@@ -50,7 +50,11 @@ class Chart:
         spec["datasets"] = {name: records(frame) for name, frame in self.data.items()}
         spec["width"] = width
         spec["background"] = colours["paper"]
-        spec["title"] = {"text": self.title, "subtitle": _wrap(self.takeaway), "subtitleColor": colours["muted"]}
+        spec["title"] = {
+            "text": self.title,
+            "subtitle": _wrap(self.takeaway),
+            "subtitleColor": colours["muted"],
+        }
         spec["padding"] = 12
         return spec
 

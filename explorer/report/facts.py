@@ -152,7 +152,12 @@ def plan(row: Mapping[str, Any] | pd.Series[Any]) -> str:
         value = row.get(key, 1)
         return int(value) if value == value and value is not None else 1
 
-    ways = [("TP", "tensor_parallel"), ("PP", "pipeline_parallel"), ("CP", "context_parallel"), ("DP", "data_parallel")]
+    ways = [
+        ("TP", "tensor_parallel"),
+        ("PP", "pipeline_parallel"),
+        ("CP", "context_parallel"),
+        ("DP", "data_parallel"),
+    ]
     split = " × ".join(f"{short} {size(key)}" for short, key in ways if size(key) > 1) or "one GPU"
     recompute = str(row.get("recompute", "none"))
     kept = {"none": "no recompute", "selective": "selective recompute", "full": "full recompute"}

@@ -46,7 +46,7 @@ def inspect(target: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
         "context_length": design.context_length,
         "aspect": design.d_model / design.n_layers,
     }
-    staged = {"staged_from": design.staged_from, "staged_share": design.staged_share}
+    staged: dict[str, Any] = {"staged_from": design.staged_from, "staged_share": design.staged_share}
     low, _, high = quality.loss_interval(
         quality.posterior(law, corpus, _N_DRAWS, seed=0), **arguments, **staged
     )

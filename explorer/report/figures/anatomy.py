@@ -29,7 +29,11 @@ MOST_PARTS = 8
 
 def parts(anatomy: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """Memory (GiB), training FLOPs per token (GFLOPs) and time per token (µs) by part."""
-    return {"memory": _memory(anatomy["memory"]), "flops": _flops(anatomy["flops"]), "time": _time(anatomy["time"])}
+    return {
+        "memory": _memory(anatomy["memory"]),
+        "flops": _flops(anatomy["flops"]),
+        "time": _time(anatomy["time"]),
+    }
 
 
 def _memory(memory: Mapping[str, Any]) -> dict[str, float]:
@@ -38,14 +42,18 @@ def _memory(memory: Mapping[str, Any]) -> dict[str, float]:
     stepping = "optimizer" in instant
     left = float(memory["peak_allocated_bytes"])
     order = [("weights", "parameter_bytes"), ("optimizer states", "optimizer_bytes")]
-    order += [("gradients", "gradient_bytes")] if stepping else [("saved activations", "saved_activation_bytes")]
+    order += (
+        [("gradients", "gradient_bytes")] if stepping else [("saved activations", "saved_activation_bytes")]
+    )
     found: dict[str, float] = {}
     for name, key in order:
         found[name] = min(left, float(memory[key]))
         left -= found[name]
     found["logits and gradients at the peak" if "loss" in instant else "temporaries at the peak"] = left
     found["allocator slack"] = float(memory["peak_reserved_bytes"]) - float(memory["peak_allocated_bytes"])
-    found["CUDA context and buffers"] = float(memory["peak_device_bytes"]) - float(memory["peak_reserved_bytes"])
+    found["CUDA context and buffers"] = float(memory["peak_device_bytes"]) - float(
+        memory["peak_reserved_bytes"]
+    )
     return {k: v / GIB for k, v in found.items() if v > 0}
 
 
@@ -60,7 +68,9 @@ def _time(time: Mapping[str, Any]) -> dict[str, float]:
     return {str(k).replace("_", " "): float(v) / per for k, v in time["parts_seconds"].items() if v and v > 0}
 
 
-def rows(who: str, place: int, quantity: str, found: Mapping[str, float], order: list[str]) -> list[dict[str, Any]]:
+def rows(
+    who: str, place: int, quantity: str, found: Mapping[str, float], order: list[str]
+) -> list[dict[str, Any]]:
     """One bar's segments, in the chart's order."""
     return [
         {"who": who, "place": place, "part": p, "rank": order.index(p) if p in order else 99, "value": float(f"{v:.4g}"),
@@ -109,7 +119,9 @@ def order_of(facts: Facts) -> dict[str, list[str]]:
     return found
 
 
-def _chart(quantity: str, best: Mapping[str, float], model: str | None, other: Mapping[str, float], order: list[str]) -> Chart:
+def _chart(
+    quantity: str, best: Mapping[str, float], model: str | None, other: Mapping[str, float], order: list[str]
+) -> Chart:
     import pandas as pd
 
     title, unit, _ = PARTS[quantity]
@@ -167,7 +179,9 @@ def takeaway(quantity: str, best: Mapping[str, float], model: str | None, other:
     unit = PARTS[quantity][1]
     total = sum(best.values())
     top = max(best, key=lambda p: best[p])
-    text = f"{words.sentence(top)[:-1]} takes {words.percent(best[top] / total)} of {words.number(total)} {unit}"
+    text = (
+        f"{words.sentence(top)[:-1]} takes {words.percent(best[top] / total)} of {words.number(total)} {unit}"
+    )
     if model and other:
         text += f"; {model} takes {words.number(sum(other.values()))} {unit} in all"
     return f"{text}."

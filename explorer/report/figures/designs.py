@@ -25,7 +25,11 @@ def designs(facts: Facts) -> pd.DataFrame:
     import pandas as pd
 
     result = facts.result
-    keys = [k for k in ("context_length", "d_model", "n_layers", "staged_from", "staged_share") if k in result.trials]
+    keys = [
+        k
+        for k in ("context_length", "d_model", "n_layers", "staged_from", "staged_share")
+        if k in result.trials
+    ]
     keys += [k for k in f.COUNTED if k in result.trials]
     parts = [
         result.front.assign(kind="front", front=1),

@@ -28,8 +28,17 @@ def tornado(facts: Facts) -> Chart | None:
         ]
     )  # fmt: skip
     order = [f.label for f in factors]
-    y = alt.Y("prior:N", sort=order, title=None, axis=alt.Axis(labelLimit=260, labelColor="@ink", domain=False, ticks=False))
-    x = alt.X("value:Q", title="Value of trading width (nats/token), mean over a fifth of the draws", axis=alt.Axis(format="~r"))
+    y = alt.Y(
+        "prior:N",
+        sort=order,
+        title=None,
+        axis=alt.Axis(labelLimit=260, labelColor="@ink", domain=False, ticks=False),
+    )
+    x = alt.X(
+        "value:Q",
+        title="Value of trading width (nats/token), mean over a fifth of the draws",
+        axis=alt.Axis(format="~r"),
+    )
     tips = [
         alt.Tooltip("prior:N", title="Prior"), alt.Tooltip("end:N", title="At its"), alt.Tooltip("at:N", title="Prior's value"),
         alt.Tooltip("value:Q", title="Value of trading width (nats)", format=".4f"),
@@ -89,8 +98,15 @@ def importance(facts: Facts) -> Chart | None:
     frame["objective"] = frame["objective"].map(lambda o: METRICS[o].label if o in METRICS else str(o))
     frame["importance"] = frame["importance"].astype(float).round(4)
     objectives = list(dict.fromkeys(frame["objective"]))
-    order = list(frame[frame["objective"] == objectives[0]].sort_values("importance", ascending=False)["lever"])
-    y = alt.Y("lever:N", sort=order, title=None, axis=alt.Axis(labelColor="@ink", domain=False, ticks=False, labelLimit=200))
+    order = list(
+        frame[frame["objective"] == objectives[0]].sort_values("importance", ascending=False)["lever"]
+    )
+    y = alt.Y(
+        "lever:N",
+        sort=order,
+        title=None,
+        axis=alt.Axis(labelColor="@ink", domain=False, ticks=False, labelLimit=200),
+    )
     colours = ["@c0", "@c1", "@c2", "@c3"]
     source = alt.Chart(alt.NamedData("importance")).encode(
         y=y,
@@ -108,7 +124,10 @@ def importance(facts: Facts) -> Chart | None:
     ]  # fmt: skip
     tops = [frame.loc[part["importance"].idxmax()] for _, part in frame.groupby("objective", sort=False)]
     said = words.sentence(
-        words.listed(f"{t['objective'].lower()} hangs most on {t['lever']} ({words.percent(float(t['importance']))})" for t in tops)
+        words.listed(
+            f"{t['objective'].lower()} hangs most on {t['lever']} ({words.percent(float(t['importance']))})"
+            for t in tops
+        )
     )
     return Chart(
         name="importance",

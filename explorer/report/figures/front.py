@@ -104,7 +104,9 @@ def tooltips(designs: pd.DataFrame) -> list[alt.Tooltip]:
 def picks(facts: Facts, designs: pd.DataFrame) -> pd.DataFrame:
     """The named designs of the front, with their labels."""
     rows = designs[(designs["kind"] == "front") & designs["id"].isin(list(facts.picks))]
-    return rows[["id", "context_length", "d_model", "x", "y"]].assign(label=[facts.picks[i] for i in rows["id"]])
+    return rows[["id", "context_length", "d_model", "x", "y"]].assign(
+        label=[facts.picks[i] for i in rows["id"]]
+    )
 
 
 def window(values: pd.Series[float], direction: str) -> tuple[float, float]:

@@ -43,7 +43,11 @@ def chart(facts: Facts) -> Chart | None:
         )  # fmt: skip
     frame = pd.concat(parts, ignore_index=True)
     ends = pd.concat(
-        [p.loc[[p["level"].idxmin(), p["level"].idxmax()], ["axis", "place", "level", "said"]] for p in parts], ignore_index=True
+        [
+            p.loc[[p["level"].idxmin(), p["level"].idxmax()], ["axis", "place", "level", "said"]]
+            for p in parts
+        ],
+        ignore_index=True,
     )
     labels = [AXES[n] for n in names]
     x = alt.X("place:Q", title=None, scale=alt.Scale(domain=[-0.35, len(names) - 0.65], nice=False),

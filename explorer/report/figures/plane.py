@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import numpy as np
 
-from explorer.report import palette, words
 from explorer.report import facts as f
+from explorer.report import palette, words
 from explorer.report.chart import Chart, Table, specify
 from explorer.report.facts import Facts
 from explorer.report.figures import axes, front
@@ -207,9 +207,9 @@ def models_of(facts: Facts, cells: pd.DataFrame) -> pd.DataFrame:
     """Published models inside the plane."""
     assert facts.result.evidence is not None
     models = facts.result.evidence.models
-    inside = models["context_length"].between(cells["c_low"].min(), cells["c_high"].max()) & models["d_model"].between(
-        cells["d_low"].min(), cells["d_high"].max()
-    )
+    inside = models["context_length"].between(cells["c_low"].min(), cells["c_high"].max()) & models[
+        "d_model"
+    ].between(cells["d_low"].min(), cells["d_high"].max())
     columns = ["name", "context_length", "d_model", "n_layers", "n_params"]
     return models.loc[inside, columns].reset_index(drop=True)
 

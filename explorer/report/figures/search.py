@@ -18,7 +18,12 @@ def chart(facts: Facts) -> Chart | None:
         return None
     frame = pd.DataFrame(search.curve, columns=["trials", "share"]).round(5)
     x = alt.X("trials:Q", title="Trials", axis=alt.Axis(tickMinStep=1))
-    y = alt.Y("share:Q", title="Share of the exact hypervolume", axis=alt.Axis(format=".0%"), scale=alt.Scale(domain=[0, 1]))
+    y = alt.Y(
+        "share:Q",
+        title="Share of the exact hypervolume",
+        axis=alt.Axis(format=".0%"),
+        scale=alt.Scale(domain=[0, 1]),
+    )
     source = alt.Chart(alt.NamedData("search"))
     layers = [
         alt.Chart(alt.NamedData("search-exact")).mark_rule(strokeDash=[4, 3]).encode(y=alt.Y("at:Q")),

@@ -45,7 +45,9 @@ def chart(facts: Facts, quantity: str, sweep: pd.DataFrame) -> Chart:
         [(best_c, f"best: c = {words.whole(best_c)}"), *([(best_d, "c = d")] if abs(np.log2(best_c / best_d)) > 0.4 else [])],
         columns=["context_length", "label"],
     )  # fmt: skip
-    marks = marks[marks["context_length"].between(frame["context_length"].min(), frame["context_length"].max())]
+    marks = marks[
+        marks["context_length"].between(frame["context_length"].min(), frame["context_length"].max())
+    ]
     x = axes.context()
     source = alt.Chart(alt.NamedData(name))
     layers = [

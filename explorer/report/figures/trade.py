@@ -82,7 +82,11 @@ def values(trade: Trade, unit: str) -> Chart:
     present = [v for v in LABELS.values() if v in set(frame["value"])]
     if unit == "nats":
         scale = alt.Scale(type="symlog", constant=0.002)
-        axis = alt.Axis(values=[-0.3, -0.1, -0.03, -0.01, -0.003, 0, 0.003, 0.01, 0.03, 0.1, 0.3], format="~r", labelOverlap=True)
+        axis = alt.Axis(
+            values=[-0.3, -0.1, -0.03, -0.01, -0.003, 0, 0.003, 0.01, 0.03, 0.1, 0.3],
+            format="~r",
+            labelOverlap=True,
+        )
         title = "Gain in loss (nats/token; axis linear near 0, then logarithmic)"
     else:
         scale = alt.Scale(type="symlog", constant=0.03)

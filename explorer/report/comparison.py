@@ -1,0 +1,197 @@
+"""Several runs in one page: their answers side by side, what changed, and which limit moved it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from explorer.errors import ExplorerError
+from explorer.report import facts as f
+from explorer.report import words
+from explorer.report.chart import Chart, Table, specify
+from explorer.report.facts import Facts
+from explorer.report.figures import axes
+from explorer.report.page import fill
+
+if TYPE_CHECKING:
+    from explorer.result import Result
+
+COLOURS = ["@c0", "@c1", "@c2", "@c3", "@c6", "@c4", "@c7", "@c5"]
+SHAPES = ["circle", "diamond", "triangle-up", "square", "cross", "triangle-down", "stroke", "circle"]
+
+
+def compare(results: Sequence[Result]) -> str:
+    """One page for several results; ExplorerError for fewer than two."""
+    if len(results) < 2:
+        raise ExplorerError(f"a comparison needs at least two runs, got {len(results)}")
+    names = _names(results)
+    every = {name: Facts(r) for name, r in zip(names, results, strict=True)}
+    feasible = {name: facts for name, facts in every.items() if facts.result.feasible}
+    found = [_fronts(feasible)] if feasible else []
+    return fill(
+        "compare.html", found, names=names, charts=found, overview=_overview(every), used=_used(feasible) if feasible else None,
+        changes=_changes(every), page_state={},
+    )  # fmt: skip
+
+
+def _names(results: Sequence[Result]) -> list[str]:
+    """Study names, told apart by number where they repeat."""
+    names = [str(r.budget.name) for r in results]
+    return [n if names.count(n) == 1 else f"{n} ({names[: k + 1].count(n)})" for k, n in enumerate(names)]
+
+
+def _fronts(every: Mapping[str, Facts]) -> Chart:
+    import altair as alt
+    import pandas as pd
+
+    first = next(iter(every.values()))
+    frame = pd.concat(
+        [
+            facts.result.front[["context_length", "d_model", "n_layers", "n_params", "loss"]]
+            .assign(run=name, label=f"{name} on {facts.corpus}")
+            .sort_values("context_length")
+            for name, facts in every.items()
+        ],
+        ignore_index=True,
+    )
+    labels = list(dict.fromkeys(frame["label"]))
+    x = axes.context()
+    y = alt.Y("loss:Q", title="Loss (nats/token)", scale=alt.Scale(zero=False))
+    colour = alt.Color(
+        "label:N", sort=labels, title=None, scale=alt.Scale(domain=labels, range=COLOURS[: len(labels)])
+    )
+    tips = [
+        alt.Tooltip("label:N", title="Run"), alt.Tooltip("context_length:Q", title="Context c (tokens)", format=",.0f"),
+        alt.Tooltip("d_model:Q", title="Width d", format=",.0f"), alt.Tooltip("n_layers:Q", title="Layers L", format=",.0f"),
+        alt.Tooltip("n_params:Q", title="Parameters", format=".3s"), alt.Tooltip("loss:Q", title="Loss (nats/token)", format=".4f"),
+    ]  # fmt: skip
+    source = alt.Chart(alt.NamedData("fronts"))
+    layers = [
+        source.mark_line(strokeWidth=1.5, opacity=0.7).encode(x=x, y=y, color=colour),
+        source.mark_point(filled=True, size=60, opacity=1).encode(
+            x=x, y=y, color=colour, tooltip=tips,
+            shape=alt.Shape("label:N", sort=labels, title=None, scale=alt.Scale(domain=labels, range=SHAPES[: len(labels)])),
+        ),
+    ]  # fmt: skip
+    best = min(every, key=lambda n: float(every[n].best["loss"]))
+    longest = max(every, key=lambda n: float(every[n].result.front["context_length"].max()))
+    reach = float(every[longest].result.front["context_length"].max())
+    said = (
+        f"The lowest loss is {best}’s ({words.loss(float(every[best].best['loss']))}), the longest feasible context of a "
+        f"front {longest}’s ({words.tokens(reach)})."
+    )
+    corpora = {facts.corpus for facts in every.values()}
+    warning = (
+        ""
+        if len(corpora) == 1
+        else " Losses on different corpora share no zero: compare shapes, not heights."
+    )
+    return Chart(
+        name="fronts", title="The fronts", takeaway=said + warning,
+        description=f"Loss against context length for the fronts of {words.listed(every)}. {said}",
+        spec=specify(layers, 380), data={"fronts": frame},
+        table=Table(
+            caption="All designs of all fronts",
+            columns=("Run", "Context c (tokens)", "Width d", "Layers L", "Parameters", "Loss (nats/token)"),
+            rows=tuple(
+                (r["label"], words.whole(r["context_length"]), words.whole(r["d_model"]), words.whole(r["n_layers"]),
+                 words.count(r["n_params"]), f"{r['loss']:.4f}")
+                for _, r in frame.head(400).iterrows()
+            ),
+            numeric=frozenset(range(1, 6)), left_out=max(0, len(frame) - 400),
+        ),
+        height=450, how_to_read=f"Law: {first.law}." if len({x.law for x in every.values()}) == 1 else "",
+    )  # fmt: skip
+
+
+def _overview(every: Mapping[str, Facts]) -> Table:
+    rows = []
+    for name, facts in every.items():
+        if not facts.result.feasible:
+            rows.append((name, "nothing fits", *["—"] * 8))
+            continue
+        b, verdict = facts.best, facts.result.verdict
+        rows.append(
+            (name, facts.corpus, words.whole(b["context_length"]), words.whole(b["d_model"]), words.whole(b["n_layers"]),
+             words.count(float(b["n_params"])), f"{float(b['loss']):.4f}", words.hours(float(b["gpu_hours"])),
+             words.listed(words.limit(k) for k in facts.binding(b)) or "none", verdict.sentence if verdict else "—")
+        )  # fmt: skip
+    return Table(
+        caption="The best design of every run",
+        columns=(
+            "Run",
+            "Corpus",
+            "Context c (tokens)",
+            "Width d",
+            "Layers L",
+            "Parameters",
+            "Loss (nats/token)",
+            "Cost",
+            "Used up",
+            "Verdict",
+        ),
+        rows=tuple(rows),
+        numeric=frozenset({2, 3, 4, 5, 6, 7}),
+    )
+
+
+def _used(every: Mapping[str, Facts]) -> Table:
+    limits = list(dict.fromkeys(k for facts in every.values() for k in facts.limits(facts.best)))
+    rows = []
+    for name, facts in every.items():
+        used = facts.limits(facts.best)
+        rows.append((name, *(words.percent(used[k], 3) if k in used else "not set" for k in limits)))
+    return Table(
+        caption="How much of each limit the best design uses", columns=("Run", *(words.sentence(words.limit(k))[:-1] for k in limits)),
+        rows=tuple(rows), numeric=frozenset(range(1, len(limits) + 1)),
+    )  # fmt: skip
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return {
+            k: v
+            for name, part in value.items()
+            for k, v in _flat(part, f"{path}.{name}" if path else str(name)).items()
+        }
+    return {path: value}
+
+
+def _changes(every: Mapping[str, Facts]) -> list[str]:
+    """Against the first run: what the budget says differently, and what moved with it."""
+    (first_name, first), *others = every.items()
+    before = _flat(first.result.budget.model_dump())
+    lines = []
+    for name, facts in others:
+        after = _flat(facts.result.budget.model_dump())
+        keys = [k for k in dict.fromkeys([*before, *after]) if before.get(k) != after.get(k) and k != "name"]
+        asked = (
+            "; ".join(f"{k}: {_say(k, before.get(k))} → {_say(k, after.get(k))}" for k in keys[:12])
+            or "the same budget"
+        )
+        more = f" and {len(keys) - 12} further settings" if len(keys) > 12 else ""
+        moved = ""
+        if first.result.feasible and facts.result.feasible:
+            a, b = first.best, facts.best
+            ratio = float(b["context_length"]) / float(a["context_length"])
+            gone = [words.limit(k) for k in first.binding(a) if k not in facts.binding(b)]
+            new = [words.limit(k) for k in facts.binding(b) if k not in first.binding(a)]
+            moved = (
+                f" The best design goes from {f.shape(a)} to {f.shape(b)}: {words.number(ratio, 3)} times the context, "
+                f"{words.number(float(b['n_params']) / float(a['n_params']), 3)} times the parameters."
+            )
+            if gone or new:
+                moved += f" {words.sentence('; '.join([*([f'no longer used up: {words.listed(gone)}'] if gone else []), *([f'used up now: {words.listed(new)}'] if new else [])]))}"
+        lines.append(f"From {first_name} to {name}: {asked}{more}.{moved}")
+    return lines
+
+
+def _say(key: str, value: Any) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, float) and "memory" in key:
+        return words.memory(value)
+    if isinstance(value, float | int) and not isinstance(value, bool):
+        return words.number(float(value), 4)
+    text = str(value)
+    return text if len(text) < 60 else text[:57] + "…"

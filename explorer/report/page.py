@@ -1,0 +1,194 @@
+"""A result as one HTML file: charts, words and data put into the templates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+
+from explorer.report import bundle, palette, sections, story, words
+from explorer.report.chart import Chart
+from explorer.report.facts import Facts
+from explorer.report.figures import anatomy, designs, doubts, front, parallel, plane, search, sweep, trade
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from explorer.result import Result
+
+
+def render(result: Result) -> str:
+    """The whole report; a page about how far off the nearest designs are where nothing is feasible."""
+    facts = Facts(result)
+    if not result.feasible:
+        return fill(
+            "infeasible.html", [], facts=facts, nearest=sections.nearest(facts), reasons=_reasons(facts)
+        )
+    table = designs.designs(facts)
+    found = every(facts, table)
+    return fill(
+        "report.html",
+        found,
+        facts=facts,
+        charts={c.name: c for c in found},
+        answer=story.answer(facts),
+        cards=story.cards(facts),
+        doubts=story.doubts(facts),
+        verdicts=sections.verdicts(facts),
+        verdict_cards=sections.verdict_cards(facts),
+        arms={k: sections.arms(facts, k) for k in result.trade.corpora} if result.trade else {},
+        use=sections.use(facts),
+        knees=sections.knees(facts),
+        front_rows=sections.front_rows(facts),
+        front_columns=sections.columns(result.front),
+        claims=sections.claims(facts),
+        page_state=_state(facts),
+    )
+
+
+def charts(result: Result) -> dict[str, Chart]:
+    """Every chart of a result by name; none where nothing is feasible."""
+    facts = Facts(result)
+    return {c.name: c for c in every(facts, designs.designs(facts))} if result.feasible else {}
+
+
+def every(facts: Facts, table: pd.DataFrame) -> list[Chart]:
+    """The charts that a result has data for, in the order of the page."""
+    evidence = facts.result.evidence
+    found: list[Chart | None] = [front.chart(facts, table)]
+    if evidence is not None:
+        if len(evidence.plane) and evidence.plane["feasible"].any():
+            found.append(plane.chart(facts, table))
+        found += anatomy.charts(facts)
+        if len(evidence.sweep):
+            found += sweep.charts(facts)
+    found += trade.charts(facts)
+    found += [doubts.tornado(facts), parallel.chart(facts), doubts.importance(facts), search.chart(facts)]
+    return [c for c in found if c is not None]
+
+
+def fill(template: str, found: Iterable[Chart], **context: Any) -> str:
+    """A template with everything that pages share: style, scripts, specifications and data."""
+    found = list(found)
+    return (
+        environment()
+        .get_template(template)
+        .render(
+            specs={c.name: c.compiled() for c in found},
+            data=embedded(found),
+            colours={"light": palette.LIGHT, "dark": palette.DARK},
+            css=bundle.asset("style.css"),
+            vega=bundle.vega() if found else "",
+            js=bundle.asset("app.js"),
+            **{"page_state": {}, **context},
+        )
+    )
+
+
+def embedded(found: Iterable[Chart]) -> dict[str, dict[str, Any]]:
+    """Every table once, as CSV with the type of each column; equal names are one table."""
+    tables: dict[str, pd.DataFrame] = {}
+    for chart in found:
+        for name, frame in chart.data.items():
+            tables.setdefault(name, frame)
+    return {name: {"types": types(frame), "csv": frame.to_csv(index=False)} for name, frame in tables.items()}
+
+
+def types(frame: pd.DataFrame) -> Mapping[str, str]:
+    """Column → `number` or `string`, as the page's reader takes it."""
+    import pandas as pd
+
+    return {str(c): "number" if pd.api.types.is_numeric_dtype(frame[c]) else "string" for c in frame.columns}
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """Templates with autoescape; whatever a user wrote is text, never markup."""
+    loaded = jinja2.Environment(
+        loader=jinja2.PackageLoader("explorer.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    loaded.filters |= {
+        "percent": words.percent, "probability": words.probability, "whole": words.whole, "number": words.number,
+        "sentence": words.sentence, "slug": lambda text: "".join(ch if ch.isalnum() else "-" for ch in text.lower()),
+    }  # fmt: skip
+    loaded.policies["json.dumps_function"] = _dumps
+    loaded.policies["json.dumps_kwargs"] = {}
+    loaded.globals["marks"] = story.STATUS_MARKS
+    return loaded
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=float)
+
+
+def _state(facts: Facts) -> dict[str, Any]:
+    """What the page's script needs besides the tables."""
+    evidence = facts.result.evidence
+    apart: dict[str, Any] = {"designs": [], "models": {}, "order": {}, "nearest": []}
+    if evidence is not None and any(evidence.anatomies):
+        apart["order"] = {k: v[: anatomy.MOST_PARTS] for k, v in anatomy.order_of(facts).items()}
+        apart["designs"] = [
+            _rounded(anatomy.parts(a)) if a else None for a in evidence.anatomies[: sections.MOST_FRONT_ROWS]
+        ]
+        apart["models"] = {k: _rounded(anatomy.parts(a)) for k, a in evidence.model_anatomies.items() if a}
+        apart["sizes"] = {
+            str(r["name"]): float(r["n_params"])
+            for _, r in evidence.models.iterrows()
+            if r["name"] in evidence.model_anatomies
+        }
+        apart["best"] = facts.best_number
+    return {
+        "corpus": facts.corpus, "corpora": list(facts.corpora), "x": front.axes.column(facts.x), "y": front.axes.column(facts.y),
+        "xBetter": facts.direction(facts.x), "yBetter": facts.direction(facts.y), "steps": list(plane.STEPS),
+        "axes": _axes(facts), "apart": apart, "name": facts.name, "verdicts": sections.verdict_cards(facts),
+    }  # fmt: skip
+
+
+def _rounded(found: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    return {q: {p: float(f"{v:.4g}") for p, v in parts.items()} for q, parts in found.items()}
+
+
+def _axes(facts: Facts) -> list[dict[str, str]]:
+    """Horizontal axes a reader may choose for the front."""
+    from explorer.catalog.metrics import METRICS
+
+    offered = (
+        "context_length",
+        "n_params",
+        "peak_device_bytes",
+        "kv_cache_bytes",
+        "serving_bytes",
+        "n_tokens",
+        "tokens_per_second_per_gpu",
+    )
+    names = list(dict.fromkeys([facts.x.name, *offered]))
+    front_table = facts.result.front
+    return [
+        {"column": front.axes.column(METRICS[n]), "title": front.axes.title(METRICS[n]), "label": METRICS[n].label,
+         "better": facts.direction(METRICS[n])}
+        for n in names
+        if n in front_table and n != facts.y.name and front_table[n].notna().all() and (front_table[n] > 0).all()
+        and METRICS[n].scale == "log2"
+    ]  # fmt: skip
+
+
+def _reasons(facts: Facts) -> list[str]:
+    """Limit → how often it is broken among the trials, and the smallest excess."""
+    trials = facts.result.trials
+    found = []
+    for column in [c for c in trials.columns if str(c).startswith("excess_")]:
+        broken = trials[trials[column] > 0]
+        if len(broken):
+            least = float(broken[column].min())
+            found.append(
+                f"{words.sentence(words.limit(str(column).removeprefix('excess_')))[:-1]} is broken by {words.whole(len(broken))} of "
+                f"{words.whole(len(trials))} trials, at least by {words.percent(least)}."
+            )  # fmt: skip
+    return found

@@ -1,0 +1,269 @@
+"""Tables of a page that are not charts: arms, verdicts, claims, the front, neighbours worth a look."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from explorer.report import facts as f
+from explorer.report import words
+from explorer.report.chart import Table
+from explorer.report.facts import Facts
+from explorer.report.figures import front as front_figure
+from explorer.report.story import STATUS_MARKS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_FRONT_ROWS = 300
+
+
+def arms(facts: Facts, corpus: str) -> Table:
+    """The arms of the trade on one corpus."""
+    trade = facts.result.trade
+    assert trade is not None
+    rows = []
+    for arm in trade.corpora[corpus].arms.values():
+        used = ", ".join(
+            f"{words.limit(k)} {words.percent(v)}"
+            for k, v in sorted(arm.limits.items(), key=lambda kv: -kv[1])
+        )
+        edge = f" at the edge of the space: {', '.join(arm.edges)}" if arm.edges else ""
+        outside = f" outside the law's domain: {', '.join(arm.extrapolated)}" if arm.extrapolated else ""
+        rows.append(
+            (
+                f"{arm.name} · {arm.label}", words.whole(arm.context_length), words.whole(arm.d_model), words.whole(arm.n_layers),
+                arm.schedule if arm.schedule == "constant" else f"staged from {words.whole(arm.staged_from)}, last {words.percent(arm.staged_share)}",
+                words.count(arm.n_params), words.count(arm.n_tokens), words.interval(arm.loss, "loss"),
+                words.listed(words.limit(b) for b in arm.binds) or "none", used + edge + outside,
+            )
+        )  # fmt: skip
+    return Table(
+        caption=f"The arms under the same budget, each at its best, on {corpus}",
+        columns=("Arm", "Context c (tokens)", "Width d", "Layers L", "Schedule", "Parameters", "Training tokens", "Loss", "Stopped by", "Use of limits"),
+        rows=tuple(rows),
+        numeric=frozenset({1, 2, 3, 5, 6}),
+    )  # fmt: skip
+
+
+def verdicts(facts: Facts) -> Table | None:
+    """The three statements on every corpus, at ν = 0 and per aspect choice."""
+    trade, verdict = facts.result.trade, facts.result.verdict
+    if trade is None or verdict is None:
+        return None
+    rows = []
+
+    def of(label: str, corpora: Any, name: str) -> tuple[str, ...]:
+        t = corpora[name]
+        staged = t.staged_better
+        return (
+            label, words.interval(t.holds, "probability"), words.probability(t.context.pays),
+            words.interval(staged, "probability") if staged is not None else "no staged schedule",
+            words.interval(t.context.nats), words.interval(t.width.nats),
+        )  # fmt: skip
+
+    for name in [trade.corpus, *(k for k in trade.corpora if k != trade.corpus)]:
+        rows.append(of(f"{name} (asked)" if name == trade.corpus else name, trade.corpora, name))
+    if trade.corpus in trade.nu_zero:
+        rows.append(of(f"{trade.corpus}, ν = 0", trade.nu_zero, trade.corpus))
+    for aspect, p in trade.by_aspect.items():
+
+        def said(key: str, p: Any = p) -> str:
+            value = p.get(key)
+            return words.probability(value) if isinstance(value, int | float) else "—"
+
+        rows.append(
+            (
+                f"{trade.corpus}, aspect law {aspect}",
+                said("holds"),
+                said("contexts_too_short"),
+                said("staged_better"),
+                "—",
+                "—",
+            )
+        )
+    return Table(
+        caption="Probability of each statement, with what it rests on",
+        columns=(
+            "Judged on",
+            "The idea holds",
+            "Contexts are too short",
+            "Staged is better still",
+            "Value of context",
+            "Value of trading width",
+        ),
+        rows=tuple(rows),
+    )
+
+
+def verdict_cards(facts: Facts) -> dict[str, dict[str, str]]:
+    """Corpus → status, mark and sentence, for the switch of corpora."""
+    trade, verdict = facts.result.trade, facts.result.verdict
+    if trade is None or verdict is None:
+        return {}
+    cards = {}
+    for name, t in trade.corpora.items():
+        row = verdict.by_corpus.get(name, {})
+        status = str(row.get("status", verdict.status if name == verdict.corpus else "undecided"))
+        sentence = verdict.sentence if name == verdict.corpus else str(row.get("sentence", ""))
+        if not t.models_context:
+            sentence = sentence or f"On {name} the law models no benefit of context."
+        cards[name] = {
+            "status": status, "mark": STATUS_MARKS.get(status, ""), "sentence": words.sentence(sentence),
+            "chance": words.probability(t.holds.central), "short": words.probability(t.context.pays),
+        }  # fmt: skip
+    return cards
+
+
+def use(facts: Facts) -> Table:
+    """Which limit binds each pick, and how much of each it uses."""
+    rows = []
+    for number, label in facts.picks.items():
+        row = facts.result.front.iloc[number]
+        used = facts.limits(row)
+        binds = words.listed(words.limit(k) for k in facts.binding(row)) or "none"
+        rows.append((label, f.shape(row), *(words.percent(used[k], 3) for k in used), binds))
+    names = list(facts.limits(facts.best))
+    return Table(
+        caption="Use of every limit by the named designs (100% is all of it)",
+        columns=("Pick", "Design", *(words.sentence(words.limit(n))[:-1] for n in names), "Used up"),
+        rows=tuple(rows),
+        numeric=frozenset(range(2, 2 + len(names))),
+    )
+
+
+def knees(facts: Facts) -> Table | None:
+    """Designs of the front at which the exchange rate jumps: offered, not chosen."""
+    result = facts.result
+    if len(result.front) < 3 or not {"context_length", "loss"} <= set(result.front.columns):
+        return None
+    by_c = result.front.sort_values("context_length").drop_duplicates("context_length").reset_index(drop=True)
+    rates = []
+    for k in range(len(by_c) - 1):
+        more = (float(by_c["context_length"][k + 1]) - float(by_c["context_length"][k])) / 1024
+        rates.append((float(by_c["loss"][k + 1]) - float(by_c["loss"][k])) / more)
+    jumps = sorted(range(1, len(rates)), key=lambda k: -(rates[k] / max(rates[k - 1], 1e-9)))[:4]
+    rows = tuple(
+        (f.shape(by_c.iloc[k]), words.loss(float(by_c["loss"][k])), _rate(rates[k - 1]), _rate(rates[k]),
+         f"{words.number(rates[k] / max(rates[k - 1], 1e-9), 2)}×")
+        for k in sorted(jumps) if rates[k] > 0 and rates[k - 1] > 0
+    )  # fmt: skip
+    if not rows:
+        return None
+    return Table(
+        caption="Candidates for a knee: where the next 1,024 tokens of context become dearer",
+        columns=("Design", "Loss", "+1k context up to here", "+1k context from here", "Dearer by"),
+        rows=rows,
+        numeric=frozenset({4}),
+    )
+
+
+def _rate(value: float) -> str:
+    return f"{value:.5f} nats".replace("-", words.MINUS)
+
+
+def front_rows(facts: Facts) -> list[dict[str, Any]]:
+    """The table of front designs, as cells with the raw number for sorting beside the text."""
+    rows = []
+    for k, (_, row) in enumerate(facts.result.front.head(MOST_FRONT_ROWS).iterrows()):
+        cells = []
+        for key, _label, show in columns(facts.result.front):
+            value = row[key]
+            cells.append({"raw": float(value), "text": show(float(value))})
+        binds = words.listed(words.limit(b) for b in facts.binding(row)) or "none"
+        rows.append(
+            {
+                "id": k, "cells": cells, "schedule": f.schedule(row), "plan": f.plan(row), "binds": binds,
+                "pick": facts.picks.get(k, ""), "shape": f.shape(row),
+                "exact": "yes" if bool(row.get("on_exact_front", False)) else "no",
+                "outside": "yes" if "extrapolated" in row and bool(f.flags(facts.result.front["extrapolated"].iloc[[k]]).iloc[0]) else "no",
+            }
+        )  # fmt: skip
+    return rows
+
+
+def columns(front: pd.DataFrame) -> list[tuple[str, str, Any]]:
+    """Numeric columns of the front table: key, heading with unit, formatter without unit."""
+
+    def gib(value: float) -> str:
+        return words.number(value / 2**30)
+
+    every = [
+        ("context_length", "Context c (tokens)", words.whole), ("d_model", "Width d", words.whole), ("n_layers", "Layers L", words.whole),
+        ("loss", "Loss (nats/token)", lambda v: f"{v:.4f}"), ("n_params", "Parameters", words.count), ("n_tokens", "Training tokens", words.count),
+        ("gpu_hours", "GPU-hours", words.whole), ("days", "Days", words.number), ("peak_device_bytes", "Training memory (GiB per GPU)", gib),
+        ("kv_cache_bytes", "KV cache (GiB)", gib), ("serving_bytes", "Serving memory (GiB)", gib),
+        ("tokens_per_second_per_gpu", "Tokens/s per GPU", words.whole),
+    ]  # fmt: skip
+    return [c for c in every if c[0] in front and front[c[0]].notna().all()]
+
+
+def claims(facts: Facts) -> list[dict[str, Any]]:
+    """The ledger: each claim with its counts, its verdict and how the verdict changes."""
+    out = []
+    for c in facts.result.claims:
+        table = None
+        if c.table:
+            heads = tuple(str(k).replace("_", " ") for k in c.table[0])
+            table = Table(
+                caption=f"Rows behind claim {c.number}", columns=heads,
+                rows=tuple(tuple(cell(v) for v in row.values()) for row in c.table),
+            )  # fmt: skip
+        variants = Table(
+            caption=f"How claim {c.number} changes with the convention",
+            columns=("Varied", "Setting", "Figure", "Verdict", "Note"),
+            rows=tuple(
+                (v.axis, v.setting, f"{words.number(v.figure)} {v.unit}", f"{STATUS_MARKS[v.verdict]} {v.verdict}", v.note) for v in c.variants
+            ),
+        ) if c.variants else None  # fmt: skip
+        out.append(
+            {
+                "claim": c, "mark": STATUS_MARKS[c.verdict], "figure": f"{words.number(c.figure)} {c.unit}",
+                "table": table, "variants": variants,
+            }
+        )  # fmt: skip
+    return out
+
+
+def cell(value: Any) -> str:
+    """One value of a claim's table."""
+    if value is None:
+        return "not known"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return words.number(value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def nearest(facts: Facts) -> Table:
+    """Where nothing is feasible: how far off the nearest designs are on each limit."""
+    table = facts.result.nearest
+    names = [str(c).removeprefix("excess_") for c in table.columns if str(c).startswith("excess_")]
+    rows = []
+    for _, row in table.head(50).iterrows():
+        excess = [float(row[f"excess_{n}"]) for n in names]
+        rows.append(
+            (
+                f.shape(row),
+                *(("within" if e <= 0 else f.over_by(e)) if e == e else "not known" for e in excess),
+            )
+        )
+    return Table(
+        caption="The designs closest to the budget, and how far each limit is exceeded",
+        columns=("Design", *(words.sentence(words.limit(n))[:-1] for n in names)),
+        rows=tuple(rows),
+    )
+
+
+__all__ = [
+    "arms",
+    "claims",
+    "columns",
+    "front_figure",
+    "front_rows",
+    "knees",
+    "nearest",
+    "use",
+    "verdict_cards",
+    "verdicts",
+]

@@ -1,0 +1,212 @@
+"""The words of a page: the answer, the first questions, the doubts. Every number comes from the result."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from explorer.claims.records import Arm
+from explorer.report import facts as f
+from explorer.report import words
+from explorer.report.facts import Facts
+from explorer.report.figures.anatomy import parts
+
+STATUS_MARKS = {"holds": "●", "fails": "✕", "undecided": "◐", "depends": "◐"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """One of the first questions, its figure and what stands behind it."""
+
+    question: str
+    figure: str
+    lines: tuple[str, ...]
+    bars: tuple[tuple[str, str, float], ...] = ()
+    """(part, figure with unit, share) of what fills the figure."""
+
+
+def answer(facts: Facts) -> tuple[str, str]:
+    """Two sentences: the best design, and what happens when width is traded for context."""
+    return best_sentence(facts), trade_sentence(facts)
+
+
+def best_sentence(facts: Facts) -> str:
+    """Shape, size, tokens, cost and loss of the best design."""
+    b = facts.best
+    loss = f"{words.loss(float(b['loss']))} on {facts.corpus}{_between(facts)}"
+    return (
+        f"The best design under this budget has {f.shape(b)}: a model of {words.count(float(b['n_params']))} parameters, "
+        f"trained on {words.count(float(b['n_tokens']))} tokens in {words.hours(float(b['gpu_hours']))} "
+        f"({words.days(float(b['days']))} on {facts.hardware}), with an expected loss of {loss}."
+    )
+
+
+def _between(facts: Facts) -> str:
+    b = facts.best
+    if "loss_p05" in b and b["loss_p05"] == b["loss_p05"] and b["loss_p95"] == b["loss_p95"]:
+        return f" (90% interval {float(b['loss_p05']):.3f} to {float(b['loss_p95']):.3f})"
+    return ""
+
+
+def trade_sentence(facts: Facts) -> str:
+    """From arm A to arm C: loss, cost, and the verdict."""
+    trade, verdict = facts.result.trade, facts.result.verdict
+    if trade is None or verdict is None:
+        return "No trade could be computed for this budget."
+    asked = trade.asked
+    a, c = asked.arms.get("A"), asked.arms.get("C")
+    if a is None or c is None:
+        return words.sentence(verdict.sentence)
+    sure = ""
+    if "holds" in verdict.statements and verdict.with_interval:
+        sure = f", with a probability of {words.probability(verdict.statements['holds'].probability.central)} that it holds"
+    elif not verdict.with_interval:
+        sure = " at the law's central values, without interval"
+    called = {"holds": "The idea holds", "fails": "The idea fails", "undecided": "The idea is undecided"}[
+        verdict.status
+    ]
+    if (c.d_model, c.context_length) == (a.d_model, a.context_length):
+        moved = "no other width or context than the reference's is better"
+    else:
+        width = (
+            "keeps the width"
+            if c.d_model == a.d_model
+            else f"takes the width from {words.whole(a.d_model)} to {words.whole(c.d_model)}"
+        )
+        moved = (
+            f"the best trade {width} and the context from {words.whole(a.context_length)} to {words.tokens(c.context_length)}, "
+            f"which is worth {words.interval(asked.context.nats)} for the longer context alone and "
+            f"{words.interval(asked.width.nats)} for the shape traded for it, {cost(a, c)}"
+        )
+    return f"{called} for this budget on {asked.corpus}{sure}: {moved}."
+
+
+def cost(a: Arm, c: Arm) -> str:
+    """How parameters, FLOPs and memory move from arm A to arm C."""
+    moves = []
+    for label, before, after in (
+        ("parameters", a.n_params, c.n_params),
+        ("training FLOPs", a.train_flops, c.train_flops),
+        ("memory per GPU", a.peak_device_bytes, c.peak_device_bytes),
+    ):
+        if before and after and math.isfinite(before) and math.isfinite(after):
+            change = after / before - 1
+            moves.append(
+                f"{'+' if change > 0 else ''}{words.percent(change)} {label}"
+                if abs(change) >= 0.005
+                else f"the same {label}"
+            )
+    return f"at {words.listed(moves)}" if moves else "under the same budget"
+
+
+def cards(facts: Facts) -> list[Card]:
+    """What a planner asks first."""
+    b = facts.best
+    heads = (
+        f"{words.whole(b['n_heads'])} heads of {words.whole(b['d_head'])}, {words.whole(b['n_kv_heads'])} KV heads"
+        if "n_heads" in b
+        else ""
+    )
+    feed = f"{b['ffn']} feed-forward of {words.whole(b['d_ff'])}" if "d_ff" in b and "ffn" in b else ""
+    schedule = f"schedule: {f.schedule(b)}"
+    used = sorted(facts.limits(b).items(), key=lambda kv: -kv[1])
+    full = [words.limit(k) for k, share in used if share >= f.BINDING]
+    bars = tuple((words.limit(k), words.percent(share), min(1.0, max(0.0, share))) for k, share in used)
+    price = (
+        (f"price: {words.number(float(b['price']))} in the currency of the budget",)
+        if "price" in b and b["price"] == b["price"]
+        else ()
+    )
+    anatomies = facts.result.evidence.anatomies if facts.result.evidence else ()
+    filled: tuple[tuple[str, str, float], ...] = ()
+    if anatomies and anatomies[facts.best_number]:
+        memory = parts(anatomies[facts.best_number])["memory"]
+        total = sum(memory.values())
+        filled = tuple(
+            (k, f"{words.number(v)} GiB", v / total)
+            for k, v in sorted(memory.items(), key=lambda kv: -kv[1])[:5]
+        )
+    serving = (
+        (f"to serve at full context: {words.memory(float(b['serving_bytes']))}",)
+        if "serving_bytes" in b and b["serving_bytes"] == b["serving_bytes"]
+        else ()
+    )
+    return [
+        Card(
+            question="Which c, d and L?",
+            figure=f"c {words.whole(b['context_length'])} · d {words.whole(b['d_model'])} · L {words.whole(b['n_layers'])}",
+            lines=tuple(x for x in (f"{words.count(float(b['n_params']))} parameters", heads, feed, schedule) if x),
+        ),
+        Card(
+            question="What does it cost?",
+            figure=f"{words.hours(float(b['gpu_hours']))}",
+            lines=(f"{words.days(float(b['days']))} on {facts.hardware}", f"{words.count(float(b['n_tokens']))} training tokens", *price),
+            bars=bars,
+        ),
+        Card(
+            question="Does it fit?",
+            figure=f"{words.memory(float(b['peak_device_bytes']))} per GPU",
+            lines=serving,
+            bars=filled,
+        ),
+        Card(
+            question="How is it run?",
+            figure=f.plan(b),
+            lines=tuple(
+                x for x in (
+                    f"{words.whole(b['tokens_per_second_per_gpu'])} tokens/s per GPU" if "tokens_per_second_per_gpu" in b else "",
+                    f"{words.percent(float(b['mfu']))} of peak FLOP/s (model FLOPs, causal)" if "mfu" in b else "",
+                    f"{words.number(float(b['step_seconds']))} s per global batch" if "step_seconds" in b else "",
+                    f"limits used up: {words.listed(full)}" if full else "no limit is used up",
+                ) if x
+            ),
+        ),
+    ]  # fmt: skip
+
+
+def doubts(facts: Facts) -> list[str]:
+    """What a sceptical reader should know before believing the answer; the gravest first."""
+    result, verdict, trade = facts.result, facts.result.verdict, facts.result.trade
+    found: list[str] = []
+    share = facts.extrapolated_share
+    if share:
+        found.append(
+            f"{words.percent(share)} of the front lies outside the domain that the law {facts.law} was fitted in; its losses there are extrapolated."
+        )
+    if verdict is not None:
+        if not verdict.with_interval:
+            found.append("The verdict is without interval: it stands at the law's central values only.")
+        if verdict.undecided_because:
+            found.append(words.sentence(verdict.undecided_because))
+        if verdict.extrapolated:
+            found.append(
+                f"The verdict's arms leave the law's domain in {words.listed(verdict.extrapolated)}."
+            )
+        if verdict.nu_zero:
+            holds = verdict.nu_zero.get("holds", verdict.nu_zero.get("p_holds"))
+            if isinstance(holds, int | float):
+                found.append(
+                    f"With ν = 0, when the benefit of context does not depend on the model's size, the probability that the idea "
+                    f"holds is {words.probability(float(holds))}."
+                )
+        found += [words.sentence(c) for c in verdict.caveats]
+        if verdict.blind_to:
+            found.append(
+                f"The loss is blind to {words.listed(words.lever(x) for x in verdict.blind_to)}: what it picks there is cheapest, not best."
+            )
+        if verdict.limited_by:
+            found.append(f"What made the answer: {verdict.limited_by}.")
+    if trade is not None and trade.asked.rejected_share > 0:
+        found.append(
+            f"{words.percent(trade.asked.rejected_share)} of the posterior draws were rejected, because the loss rose with size or data in them."
+        )
+    if trade is not None and trade.asked.recovery_needed is not None:
+        r = trade.asked.recovery_needed.central
+        said = (
+            f"it vanishes when the extension recovers less than {words.percent(r)} of the longer context's gain"
+            if math.isfinite(r) and r > 0
+            else ("it always leads" if r <= 0 else "it never leads")
+        )
+        found.append(f"The lead of a staged schedule is conditional: {said}.")
+    found += [words.sentence(n) for n in result.notes]
+    return list(dict.fromkeys(found))
