@@ -129,7 +129,8 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     )
     yield (
         f"loss on {loss['corpus']} after {format_count(loss['n_tokens'])} tokens: "
-        f"{loss['loss']:.3f} nats per token (90% interval {loss['loss_p05']:.3f} to {loss['loss_p95']:.3f}, {loss['law']}){beyond}; "
+        f"{loss['loss']:.3f} nats per token (90% interval {loss['loss_p05']:.3f} to {loss['loss_p95']:.3f}, "
+        f"{loss['law']}){beyond}; "
         f"{t['gpu_hours']:,.0f} GPU-hours"
     )
     yield "assumptions:"

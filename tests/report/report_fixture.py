@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
 from explorer.budget import Budget
 from explorer.claims.records import (
     Arm,
@@ -115,8 +116,10 @@ def anatomy(row: pd.Series) -> dict[str, Any]:
     """One design taken apart, in the nesting of `explore inspect --json`."""
     c, d, layers, n = (float(row[k]) for k in ("context_length", "d_model", "n_layers", "n_params"))
     operations = {
-        "attention projections": 2 * layers * (2 * d * d + 2048 * d), "attention scores": 2 * layers * c * d,
-        "feed-forward": 2 * layers * 10.5 * d * d, "head": 2 * 32_000 * d,
+        "attention projections": 2 * layers * (2 * d * d + 2048 * d),
+        "attention scores": 2 * layers * c * d,
+        "feed-forward": 2 * layers * 10.5 * d * d,
+        "head": 2 * 32_000 * d,
     }
     seconds = {k: 4e6 * 3 * v / (8 * 989e12 * 0.55) for k, v in operations.items()}
     return {
@@ -249,7 +252,10 @@ def make_sweep(best: pd.Series) -> pd.DataFrame:
         }  # fmt: skip
         flops = {"attention, quadratic": 6 * layers * c * d, "attention, linear": 6 * layers * 3 * d * d,
                  "feed-forward": 6 * layers * 10.5 * d * d, "head": 6 * 32_000 * d}  # fmt: skip
-        seconds = {k: v / (989e12 * 0.5) for k, v in flops.items()} | {"memory-bound": 2e-6, "communication": 1e-6}
+        seconds = {k: v / (989e12 * 0.5) for k, v in flops.items()} | {
+            "memory-bound": 2e-6,
+            "communication": 1e-6,
+        }
         for quantity, parts in (
             ("memory_bytes", memory), ("flops_per_token", flops), ("seconds_per_token", seconds)
         ):  # fmt: skip

@@ -53,7 +53,12 @@ class Toy:
             tokens = self.compute / (6 * n + 6 * design.n_layers * design.d_model * window)
             gain = np.where(design.staged_from > 0, 0.8, 1.0)
             aspect = np.log(design.d_model / design.n_layers / 60.0)
-            loss = 1.8 + 480 / n**0.35 + 2100 / tokens**0.366 - 0.05 * gain * np.log(design.context_length / 1024)
+            loss = (
+                1.8
+                + 480 / n**0.35
+                + 2100 / tokens**0.366
+                - 0.05 * gain * np.log(design.context_length / 1024)
+            )
             found = {
                 "context_length": design.context_length,
                 "d_model": design.d_model,

@@ -32,7 +32,10 @@ def test_rows_that_are_not_finite_are_on_no_front():
 
 
 def test_coordinates_are_minimised_and_ratios_are_doublings():
-    assert Objective("context_length", "maximize").coordinates(np.array([1024.0, 2048.0])).tolist() == [-10, -11]
+    assert Objective("context_length", "maximize").coordinates(np.array([1024.0, 2048.0])).tolist() == [
+        -10,
+        -11,
+    ]
     assert Objective("loss", "minimize").coordinates(np.array([2.5])).tolist() == [2.5]
 
 

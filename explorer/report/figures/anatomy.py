@@ -156,9 +156,7 @@ def _chart(
         table=Table(
             caption=f"{title} ({unit})",
             columns=("Part", "This design", *([model] if model else [])),
-            rows=tuple(
-                (p, words.number(best.get(p, 0.0)), *([words.number(other.get(p, 0.0))] if model else [])) for p in pairs
-            ) + (("Sum", words.number(sum(best.values())), *([words.number(sum(other.values()))] if model else [])),),
+            rows=(*tuple((p, words.number(best.get(p, 0.0)), *([words.number(other.get(p, 0.0))] if model else [])) for p in pairs), ("Sum", words.number(sum(best.values())), *([words.number(sum(other.values()))] if model else []))),
             numeric=frozenset({1, 2} if model else {1}),
         ),
         height=260,
