@@ -35,9 +35,9 @@ def load(source: str | Path) -> Budget:
 
 def parse(text: str, label: str = "<budget>", folder: Path = Path()) -> Budget:
     """The budget in YAML text; `label` names it in error lines, `folder` is where its files lie."""
+    plain, checker = check(text, label, folder)
     from explorer.budget.models import Budget
 
-    plain, checker = check(text, label, folder)
     try:
         return Budget.model_validate(plain)
     except ValueError as error:

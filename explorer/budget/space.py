@@ -207,7 +207,7 @@ class Space(Section):
     attention: Annotated[tuple[Attention, ...], BeforeValidator(as_tuple), OneOrMany()] = (Attention(),)
     """`full`, {window: 4096, global_every: 6} or {window, global, random}. The loss is blind to it."""
     schedule: Annotated[tuple[Schedule, ...], BeforeValidator(_schedules), OneOrMany()] = (Schedule(),)
-    """`constant`: all tokens at the context length; `staged`: most at a short window, the last share there."""
+    """`constant`: all tokens at the context length; `staged`: most at a short window, a last share there."""
     tied_embeddings: Truth = False
     """The output head shares the embedding's weights."""
     norm: Norm = "rmsnorm"
