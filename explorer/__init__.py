@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from explorer.budget import Budget, load
-    from explorer.claims import ledger
+    from explorer.claims.ledger import ledger
     from explorer.design import Design, Plan
     from explorer.errors import ExplorerError, InputErrors, NothingFits, UnknownName, Unsupported
     from explorer.pipeline import run
@@ -27,7 +27,7 @@ __version__ = "0.1.0"
 _ROOM = {
     "Budget": "explorer.budget",
     "load": "explorer.budget",
-    "ledger": "explorer.claims",
+    "ledger": "explorer.claims.ledger",
     "Design": "explorer.design",
     "Plan": "explorer.design",
     "ExplorerError": "explorer.errors",

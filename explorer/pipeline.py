@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,8 +41,6 @@ def run(
     trials: int | None = None,
     seed: int | None = None,
     sampler: str | None = None,
-    storage: str | None = None,
-    evaluator: str | Callable[..., Any] | None = None,
     journal: Path | None = None,
     n_draws: int = N_DRAWS,
     on_progress: OnProgress | None = None,
@@ -65,16 +62,13 @@ def run(
     wanted, tell, clock = budget.search, on_progress or _silent, _Clock()
     with clock("search"):
         problem = Problem(budget)
-        given: dict[str, Any] = {} if evaluator is None else {"evaluator": _callable(evaluator)}
         search = explore(
             problem,
             trials=wanted.trials,
             sampler=wanted.sampler,
             seed=wanted.seed,
-            storage=storage,
             journal=journal,
             on_progress=tell,
-            **given,
         )
     weighed, found, evidence = None, None, None
     picks = _picks(search, problem)
@@ -123,8 +117,6 @@ def run_in(
     trials: int | None = None,
     seed: int | None = None,
     sampler: str | None = None,
-    storage: str | None = None,
-    evaluator: str | None = None,
     formats: Sequence[str] = (),
     force: bool = False,
     on_progress: OnProgress | None = None,
@@ -142,8 +134,6 @@ def run_in(
     write_text(folder / "budget.yaml", dump(budget))
     result = run(
         budget,
-        storage=storage,
-        evaluator=evaluator,
         journal=folder / "journal.log",
         on_progress=on_progress,
     )
@@ -474,20 +464,6 @@ def _provenance(budget: Budget) -> dict[str, str]:
         "seed": str(budget.search.seed),
         "budget": fingerprint(budget),
     }
-
-
-def _callable(evaluator: str | Callable[..., Any]) -> Callable[..., Any]:
-    """A function given as such or as `module:function`; only ever named by a person, never by a budget."""
-    if callable(evaluator):
-        return evaluator
-    module, colon, name = evaluator.partition(":")
-    if not colon or not module or not name:
-        raise ExplorerError(f"--evaluator takes MODULE:FUNCTION, e.g. my_module:train, got '{evaluator}'")
-    try:
-        found: Callable[..., Any] = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ExplorerError(f"--evaluator {evaluator}: {error}") from None
-    return found
 
 
 def _silent(*_: Any, **__: Any) -> None:

@@ -81,16 +81,6 @@ def run(
         str | None,
         typer.Option(help="auto, exact, tpe, nsga2, nsga3, gp, qmc or random; default: the budget's."),
     ] = None,
-    storage: Annotated[
-        str | None,
-        typer.Option(
-            help="An Optuna storage URL that several machines share; default: a journal in the folder."
-        ),
-    ] = None,
-    evaluator: Annotated[
-        str | None,
-        typer.Option(metavar="MODULE:FUNCTION", help="Measure designs for real with a Python callable."),
-    ] = None,
     formats: Formats = "",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing run in the folder.")] = False,
     as_json: AsJson = False,
@@ -114,8 +104,6 @@ def run(
             trials=trials,
             seed=seed,
             sampler=sampler,
-            storage=storage,
-            evaluator=evaluator,
             formats=_formats(formats),
             force=force,
             on_progress=progress.update,

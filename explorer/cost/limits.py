@@ -155,7 +155,7 @@ def _serving(design: Design, weight_bits: int, kv_bits: int, n_gpus: int, limit:
         return float(weights), float(kv_cache_bytes(sized, batch, kv_bits)) / ranks
 
     def fits(context: int, batch: int) -> bool:
-        return sum(held(context, batch)) + beside <= limit
+        return bool(sum(held(context, batch)) + beside <= limit)
 
     longest = largest_whole(lambda c: fits(c, 1))
     most = largest_whole(lambda b: fits(int(design.context_length), b))

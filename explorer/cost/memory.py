@@ -176,7 +176,7 @@ class _State:
         kept = total(book.layer, plan, design) * tokens
         everything = book if plan.recompute == "none" else ledger(design, plan.with_(recompute="none"))
         one_layer = total(everything.layer, plan, design) * tokens
-        dense_extra = 0
+        dense_extra: Num = 0
         if book.dense_ffn:
             dense_extra = (
                 design.n_dense_layers / pp * tokens

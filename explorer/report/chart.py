@@ -56,7 +56,7 @@ class Chart:
             "subtitleColor": colours["muted"],
         }
         spec["padding"] = 12
-        return spec
+        return spec  # type: ignore[no-any-return]
 
     def compiled(self) -> dict[str, Any]:
         """The Vega specification, colours still as roles and tables still by name."""

@@ -12,7 +12,18 @@ import jinja2
 from explorer.report import bundle, palette, sections, story, words
 from explorer.report.chart import Chart
 from explorer.report.facts import Facts
-from explorer.report.figures import anatomy, designs, doubts, front, parallel, plane, search, sweep, trade
+from explorer.report.figures import (
+    anatomy,
+    axes,
+    designs,
+    doubts,
+    front,
+    parallel,
+    plane,
+    search,
+    sweep,
+    trade,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +156,7 @@ def _state(facts: Facts) -> dict[str, Any]:
         }
         apart["best"] = facts.best_number
     return {
-        "corpus": facts.corpus, "corpora": list(facts.corpora), "x": front.axes.column(facts.x), "y": front.axes.column(facts.y),
+        "corpus": facts.corpus, "corpora": list(facts.corpora), "x": axes.column(facts.x), "y": axes.column(facts.y),
         "xBetter": facts.direction(facts.x), "yBetter": facts.direction(facts.y), "steps": list(plane.STEPS),
         "axes": _axes(facts), "apart": apart, "name": facts.name, "verdicts": sections.verdict_cards(facts),
     }  # fmt: skip
@@ -171,7 +182,7 @@ def _axes(facts: Facts) -> list[dict[str, str]]:
     names = list(dict.fromkeys([facts.x.name, *offered]))
     front_table = facts.result.front
     return [
-        {"column": front.axes.column(METRICS[n]), "title": front.axes.title(METRICS[n]), "label": METRICS[n].label,
+        {"column": axes.column(METRICS[n]), "title": axes.title(METRICS[n]), "label": METRICS[n].label,
          "better": facts.direction(METRICS[n])}
         for n in names
         if n in front_table and n != facts.y.name and front_table[n].notna().all() and (front_table[n] > 0).all()

@@ -88,7 +88,7 @@ def closest(facts: Facts, n_params: float) -> str | None:
     if not len(models):
         return None
     ratio = models["n_params"].astype(float) / n_params
-    return str(models.loc[ratio.where(ratio >= 1, 1 / ratio).idxmin(), "name"])
+    return str(models.loc[ratio.where(ratio >= 1, 1 / ratio).idxmin(), "name"])  # type: ignore[index]
 
 
 def charts(facts: Facts) -> list[Chart]:

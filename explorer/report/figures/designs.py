@@ -52,9 +52,9 @@ def designs(facts: Facts) -> pd.DataFrame:
             out[f"loss_{corpus}"] = whole[f"loss_{corpus}"].round(5)
     records = whole.to_dict(orient="records")
     out["staged"] = [int(float(r.get("staged_from", 0) or 0) > 0) for r in records]
-    out["schedule"] = [f.schedule(r) for r in records]
-    out["plan"] = [f.plan(r) if r["kind"] != "cloud" else "" for r in records]
-    out["why"] = ["" if r["feasible"] else facts.reason(r) for r in records]
+    out["schedule"] = [f.schedule(r) for r in records]  # type: ignore[arg-type]
+    out["plan"] = [f.plan(r) if r["kind"] != "cloud" else "" for r in records]  # type: ignore[arg-type]
+    out["why"] = ["" if r["feasible"] else facts.reason(r) for r in records]  # type: ignore[arg-type]
     out["outside"] = f.flags(whole["extrapolated"]).astype(int) if "extrapolated" in whole else 0
     table = pd.DataFrame(out)
     table["x"], table["y"] = table[axes.column(facts.x)], table[axes.column(facts.y)]

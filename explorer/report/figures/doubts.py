@@ -122,7 +122,7 @@ def importance(facts: Facts) -> Chart | None:
             x=x, shape=alt.Shape("objective:N", scale=alt.Scale(domain=objectives, range=["circle", "diamond", "square", "triangle-up"]))
         ),
     ]  # fmt: skip
-    tops = [frame.loc[part["importance"].idxmax()] for _, part in frame.groupby("objective", sort=False)]
+    tops = [frame.loc[part["importance"].idxmax()] for _, part in frame.groupby("objective", sort=False)]  # type: ignore[call-overload]
     said = words.sentence(
         words.listed(
             f"{t['objective'].lower()} hangs most on {t['lever']} ({words.percent(float(t['importance']))})"

@@ -38,7 +38,7 @@ def chart(facts: Facts) -> Chart | None:
         drawn = values if name == "loss" else np.log(values)
         level = (drawn - drawn.min()) / (drawn.max() - drawn.min())
         parts.append(
-            pd.DataFrame({"id": range(len(rows)), "axis": AXES[name], "place": place, "level": level.round(4).to_numpy(),
+            pd.DataFrame({"id": range(len(rows)), "axis": AXES[name], "place": place, "level": level.round(4).to_numpy(),  # type: ignore[union-attr]
                           "said": [front.value(v, name) if name in _KNOWN else words.whole(v) for v in values]})
         )  # fmt: skip
     frame = pd.concat(parts, ignore_index=True)

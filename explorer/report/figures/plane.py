@@ -49,7 +49,7 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         ),
     )  # fmt: skip
     box = {"x": x.copy(), "x2": "c_high:Q", "y": y.copy(), "y2": "d_high:Q"}
-    box["x"].shorthand, box["y"].shorthand = "c_low:Q", "d_low:Q"
+    box["x"].shorthand, box["y"].shorthand = "c_low:Q", "d_low:Q"  # type: ignore[attr-defined]
     tips = [
         alt.Tooltip("context_length:Q", title="Context c (tokens)", format=",.0f"),
         alt.Tooltip("d_model:Q", title="Width d", format=",.0f"),
@@ -221,11 +221,11 @@ def model_labels(models: pd.DataFrame) -> pd.DataFrame:
     rows: list[tuple[float, float, str]] = []
     ordered = models.sort_values("n_params", ascending=False)
     for (c, d), group in ordered.groupby(["context_length", "d_model"], sort=False):
-        close = any(abs(np.log2(c / a)) < 1.6 and abs(np.log2(d / b)) < 0.16 for a, b, _ in rows)
+        close = any(abs(np.log2(c / a)) < 1.6 and abs(np.log2(d / b)) < 0.16 for a, b, _ in rows)  # type: ignore[operator]
         if close or len(rows) >= 10:
             continue
         names = list(group["name"])
-        rows.append((float(c), float(d), names[0] + (f" +{len(names) - 1}" if len(names) > 1 else "")))
+        rows.append((float(c), float(d), names[0] + (f" +{len(names) - 1}" if len(names) > 1 else "")))  # type: ignore[arg-type]
     return pd.DataFrame(rows, columns=["context_length", "d_model", "label"])
 
 
@@ -233,7 +233,7 @@ def takeaway(facts: Facts, cells: pd.DataFrame) -> str:
     """How wide the flat bottom is, where it lies against c = d, and what bounds it."""
     ok = cells[cells["ok"] == 1]
     near = ok[ok["above"] <= 0.01]
-    best = ok.loc[ok["above"].idxmin()]
+    best = ok.loc[ok["above"].idxmin()]  # type: ignore[call-overload]
     ratio = float(best["context_length"]) / float(best["d_model"])
     crossing = crossover_ratio(facts)
     beyond = "" if not crossing else (

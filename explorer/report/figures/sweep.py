@@ -86,7 +86,7 @@ def chart(facts: Facts, quantity: str, sweep: pd.DataFrame) -> Chart:
             caption=f"{title} ({unit}) for the best design's shape at other context lengths",
             columns=("Context c (tokens)", *order, "Sum"),
             rows=tuple(
-                (words.whole(c), *(words.number(v) for v in row), words.number(row.sum())) for c, row in pivot.iterrows()
+                (words.whole(c), *(words.number(v) for v in row), words.number(row.sum())) for c, row in pivot.iterrows()  # type: ignore[arg-type]
             ),
             numeric=frozenset(range(len(order) + 2)),
         ),
@@ -104,7 +104,7 @@ def gathered(sweep: pd.DataFrame) -> pd.DataFrame:
     if len(size) > MOST_PARTS:
         frame["part"] = frame["part"].where(frame["part"].isin(keep), "other")
     frame["part"] = frame["part"].map(lambda p: str(p).replace("_", " "))
-    return frame.groupby(["context_length", "part"], as_index=False)["value"].sum()
+    return frame.groupby(["context_length", "part"], as_index=False)["value"].sum()  # type: ignore[return-value]
 
 
 def quadratic(part: str) -> bool:
@@ -131,7 +131,7 @@ def takeaway(facts: Facts, quantity: str, frame: pd.DataFrame) -> str:
     if quantity == "memory_bytes":
         grows = float(total.iloc[-1] / total.iloc[0])
         here = frame[frame["context_length"] == _nearest(frame, best)]
-        top = here.loc[here["value"].idxmax()]
+        top = here.loc[here["value"].idxmax()]  # type: ignore[call-overload]
         return (
             f"From {words.whole(low)} to {words.tokens(high)} the memory per GPU changes by a factor of "
             f"{words.number(grows, 2)}; at the best design's context the largest part is {top['part']} with "
