@@ -19,7 +19,7 @@ def test_bisection_finds_the_last_that_fits(answer: int) -> None:
 
 
 def test_answer_fits_and_one_more_does_not() -> None:
-    hardware = Hardware(catalog.accelerator("h100-sxm-80gb"), n_gpus=8)
+    hardware = Hardware(accelerator=catalog.accelerator("h100-sxm-80gb"), n_gpus=8)
     rows = limits(LLAMA3, Plan(), hardware)
     training = [row for row in rows if row.purpose == "training" and row.fits]
     assert {row.setting for row in training} == {"none", "selective-op", "full"}
@@ -42,7 +42,7 @@ def test_answer_fits_and_one_more_does_not() -> None:
 
 
 def test_recomputing_more_never_shortens_the_context() -> None:
-    hardware = Hardware(catalog.accelerator("h100-sxm-80gb"), n_gpus=8)
+    hardware = Hardware(accelerator=catalog.accelerator("h100-sxm-80gb"), n_gpus=8)
     rows = limits(LLAMA3, Plan(), hardware)
     by = {(row.setting, row.layout): row.largest_context for row in rows}
     for layout in {row.layout for row in rows if row.purpose == "training"}:
@@ -50,7 +50,7 @@ def test_recomputing_more_never_shortens_the_context() -> None:
 
 
 def test_serving_gains_context_from_fewer_bits() -> None:
-    hardware = Hardware(catalog.accelerator("h100-sxm-80gb"))
+    hardware = Hardware(accelerator=catalog.accelerator("h100-sxm-80gb"))
     rows = [row for row in limits(LLAMA3, Plan(), hardware) if row.purpose == "serving"]
     contexts = [row.largest_context for row in rows]
     assert contexts == sorted(contexts)
@@ -60,6 +60,6 @@ def test_serving_gains_context_from_fewer_bits() -> None:
 
 
 def test_nothing_fits_is_zero() -> None:
-    hardware = Hardware(catalog.accelerator("h100-sxm-80gb"))
+    hardware = Hardware(accelerator=catalog.accelerator("h100-sxm-80gb"))
     rows = limits(LLAMA3, Plan(), hardware, memory_limit_bytes=2**20)
     assert all(not row.fits and row.largest_micro_batch == 0 for row in rows)
