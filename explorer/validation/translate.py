@@ -210,7 +210,7 @@ def is_megatron(row: Measurement) -> bool:
 
 
 def _before_flash(row: Measurement) -> bool:
-    """Megatron runs before it had flash attention (2019-2022): with dropout, without distributed optimizer."""
+    """Megatron runs before it had flash attention (2019-2022): with dropout, no distributed optimizer."""
     old = ("vtrain", "megatron-2020", "megatron-a100", "korthikanti", "bloom", "bigscience", "narayanan")
     return any(word in row.group.lower() for word in old)
 
