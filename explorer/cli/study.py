@@ -93,6 +93,10 @@ def run(
     from explorer.cli.progress import Progress
     from explorer.pipeline import run_in
 
+    import optuna
+
+    # Progress and answers are ours to tell.
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     chosen = _load(budget)
     for note in chosen.notes:
         say(f"note: {note}", quiet)

@@ -11,8 +11,9 @@ def vega() -> str:
     """Vega as one script without imports, safe inside a script element."""
     import vl_convert
 
-    # Specifications are compiled beforehand, so neither Vega-Lite nor the embedding code is needed.
-    return inert(str(vl_convert.javascript_bundle("window.vega = vega;")))
+    # The bundle's own name `vega` is the module's default export, which does not exist; vegaEmbed carries
+    # the whole module.
+    return inert(str(vl_convert.javascript_bundle("window.vega = vegaEmbed.vega;")))
 
 
 @cache
