@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from explorer.budget.json_schema import schema
     from explorer.budget.loading import load, parse
     from explorer.budget.models import Budget
-    from explorer.budget.schema import schema
     from explorer.budget.text import difference, dump, fingerprint, starter
 
 __all__ = ["Budget", "difference", "dump", "fingerprint", "load", "parse", "schema", "starter"]
@@ -21,7 +21,7 @@ _HOME = {
     "fingerprint": "text",
     "load": "loading",
     "parse": "loading",
-    "schema": "schema",
+    "schema": "json_schema",
     "starter": "text",
 }
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path as FilePath
 from typing import Any
 
+from explorer.budget.json_schema import Json
 from explorer.budget.names import is_file, suggestion
 from explorer.budget.nodes import Finding, Leaf, Mapping, Node, Path, Place, Sequence
 from explorer.budget.readers import READERS, shown
-from explorer.budget.schema import Json
 from explorer.budget.view import BROKEN
 
 MOST_WORDS = 8
@@ -89,6 +89,9 @@ class Checker:
                 return self._unknown_only(node, keys, path)
             return self._visit(node, meant, path)
         if isinstance(node, Leaf):
+            if len(fitting) == 1 and "x-reader" in fitting[0] and not any(_kind(f) is Mapping for f in forms):
+                # One value where a list of the same may stand: its reader says all there is to say.
+                return self._visit(node, fitting[0], path)
             for form in fitting:
                 trial = Checker(form, self._folder)
                 plain, parsed = trial._visit(node, form, path)
@@ -149,7 +152,7 @@ class Checker:
             self.findings.append(Finding(node.place, path, wanted))
             return BROKEN, BROKEN
         each = schema.get("items")
-        shapes = schema.get("prefixItems") or (each if isinstance(each, list) else [each] * len(node.items))
+        shapes = each if isinstance(each, list) else [each] * len(node.items)
         both = [
             self._visit(item, shape, (*path, i))
             for i, (item, shape) in enumerate(zip(node.items, shapes, strict=True))

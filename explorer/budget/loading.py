@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.budget.check import Checker
+from explorer.budget.json_schema import stored
 from explorer.budget.nodes import Finding, Malformed, Mapping, Place, compose
 from explorer.budget.rules import dotted, findings
-from explorer.budget.schema import stored
 from explorer.errors import ExplorerError, InputErrors, nearest
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """What was asked: a whole budget.yaml as immutable models, one class per section.
 
 Field docstrings are the descriptions in the JSON Schema; units stand in them. The schema that editors and
-the file checker use is made from these classes (`python -m explorer.budget.schema`), so nothing is
+the file checker use is made from these classes (`python -m explorer.budget.json_schema`), so nothing is
 written twice.
 """
 

@@ -40,7 +40,7 @@ def filled(view: View) -> Found:
 def tensor_parallel(view: View) -> Found:
     """Tensor-parallel GPUs share a node, and some design has heads for each of them."""
     size = _plan(view).get("tensor_parallel", BROKEN)
-    if size is BROKEN:
+    if size is BROKEN or size > view.get("hardware", "gpus"):
         return
     path = ("training", "plan", "tensor_parallel")
     per_node = view.get("hardware", "gpus_per_node") or getattr(_device(view), "gpus_per_node", None)

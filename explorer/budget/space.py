@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from explorer.budget.fields import (
     SHARE,
@@ -51,7 +58,7 @@ class Axis(Section):
         return value
 
     @model_validator(mode="after")
-    def _not_empty(self) -> Axis:
+    def _not_empty(self) -> Self:
         if (
             not self.listed
             and not 0 < length(self.low, self.high, self.multiple_of, self.per_octave) <= LARGEST_AXIS
@@ -96,6 +103,7 @@ def usual_ratio(kind: Any) -> float:
 class Attention(Section):
     """What a token attends to: everything (`full`) or a window with additions."""
 
+    model_config = ConfigDict(json_schema_extra={"required": ["window"]})
     forms: ClassVar[tuple[Json, ...]] = ({"const": "full"},)
 
     window: Index = 0
@@ -111,6 +119,12 @@ class Attention(Section):
     @classmethod
     def _of_full(cls, value: Any) -> Any:
         return {} if isinstance(value, str) and value == "full" else value
+
+    @model_validator(mode="after")
+    def _windowed(self) -> Self:
+        if not self.window and (self.global_every or self.global_tokens or self.random_tokens):
+            raise ValueError("a window above 0 where global_every, global or random are set")
+        return self
 
     @model_serializer(mode="wrap")
     def _as_written(self, handler: SerializerFunctionWrapHandler) -> Any:

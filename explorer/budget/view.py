@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from explorer.budget.grids import LARGEST_AXIS, grid, length
+from explorer.budget.json_schema import Json, stored
 from explorer.budget.nodes import Path
-from explorer.budget.schema import Json, stored
 
 
 class Broken:

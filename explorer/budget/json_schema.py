@@ -1,7 +1,7 @@
 """JSON Schema of budget.yaml: made from the models once, kept as data, read without them.
 
 `schema.json` lies beside this file because the file checker needs it and must not pay for importing the
-models. `python -m explorer.budget.schema` writes it anew; a test keeps it current. It is draft-07 without
+models. `python -m explorer.budget.json_schema` writes it anew; a test keeps it current. It is draft-07 without
 references, which every YAML language server understands, with two keywords of its own: `x-reader` names
 the reader of a value (`explorer.budget.readers`), `x-names` the catalogue that a name comes from.
 """
@@ -67,6 +67,9 @@ def _tidy(node: Any, definitions: Json) -> Any:
         kept["anyOf"] = _flat(kept["anyOf"], definitions)
     if kept.get("default", 0) is None:
         del kept["default"]
+    if "prefixItems" in kept:
+        # Draft-07 has no prefixItems: a list of schemas under items is its tuple.
+        kept["items"] = kept.pop("prefixItems")
     if "propertyNames" in node:
         values = kept.pop("additionalProperties")
         kept |= {

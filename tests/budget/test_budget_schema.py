@@ -1,0 +1,77 @@
+"""One schema for editors and for the checker, made from the models."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from ruamel.yaml import YAML
+
+from explorer.budget import dump, load, schema, starter
+from explorer.budget.json_schema import made, stored
+from explorer.catalog import accelerators, corpora, laws, models
+
+STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
+
+
+def nodes(schema: Any, path: str = "") -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for name, value in schema.get("properties", {}).items():
+        found += [(f"{path}.{name}", value), *nodes(value, f"{path}.{name}")]
+    for form in schema.get("anyOf", ()):
+        found += nodes(form, path)
+    return found
+
+
+def test_the_stored_schema_is_the_models() -> None:
+    assert stored() == made(), "run: python -m explorer.budget.json_schema"
+
+
+@pytest.mark.parametrize("text", [*(p.read_text() for p in STUDIES), starter()])
+def test_it_accepts_the_studies_and_the_starter(text: str) -> None:
+    validator = jsonschema.Draft7Validator(schema())
+    assert [
+        e.message for e in validator.iter_errors(YAML(typ="safe", pure=True).load(io.StringIO(text)))
+    ] == []
+
+
+@pytest.mark.parametrize("path", STUDIES)
+def test_it_accepts_what_dump_writes(path: Path) -> None:
+    data = YAML(typ="safe", pure=True).load(io.StringIO(dump(load(path))))
+    jsonschema.Draft7Validator(schema()).validate(data)
+
+
+def test_it_is_draft_07_without_references_or_own_keywords() -> None:
+    public = schema()
+    jsonschema.Draft7Validator.check_schema(public)
+    text = repr(public)
+    for word in ("$ref", "$defs", "prefixItems", "x-reader", "x-names", "x-hidden"):
+        assert word not in text
+
+
+def test_every_field_says_what_it_is() -> None:
+    silent = [
+        path for path, node in nodes(schema()) if not node.get("description") and "peak_flops." not in path
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [("accelerator", accelerators), ("law", laws), ("corpus", corpora), ("baseline", models)],
+)
+def test_editors_complete_the_catalogues_names(path: str, names: Any) -> None:
+    (node,) = [node for where, node in nodes(schema()) if where.split(".")[-1] == path]
+    forms = [n for form in node["anyOf"] for n in form.get("anyOf", [form])]
+    assert [form["enum"] for form in forms if "enum" in form] == [list(names())]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{"name": "x"}, {"name": "x", "budget": {"parameters": "7GiB"}}, {"surprise": 1}],
+)
+def test_it_refuses_what_is_no_budget(data: Any) -> None:
+    assert not jsonschema.Draft7Validator(schema()).is_valid(data)
