@@ -11,9 +11,8 @@ def vega() -> str:
     """Vega as one script without imports, safe inside a script element."""
     import vl_convert
 
-    # The bundle's own name `vega` is the module's default export, which does not exist; vegaEmbed carries
-    # the whole module.
-    return inert(str(vl_convert.javascript_bundle("window.vega = vegaEmbed.vega;")))
+    # Its names `vega` and `vegaLite` are default exports that these modules do not have; vegaEmbed draws.
+    return inert(str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")))
 
 
 @cache

@@ -11,7 +11,20 @@
   const now = { corpus: state.corpus, x: state.x, selected: new Set(), chosen: null, from: null };
 
   // Tables are read once; charts share them, each with rows of its own because Vega marks what it draws.
-  const table = (name) => (tables[name] ??= window.vega.read(raw[name].csv, { type: "csv", parse: raw[name].types }));
+  const cells = /("(?:[^"]|"")*"|[^,\n]*)(,|\n|$)/y;
+  const parse = (csv, types) => {
+    const rows = [[]];
+    cells.lastIndex = 0;
+    while (cells.lastIndex < csv.length) {
+      const [, cell, end] = cells.exec(csv);
+      rows.at(-1).push(cell[0] === '"' ? cell.slice(1, -1).replaceAll('""', '"') : cell);
+      if (end === "\n") rows.push([]);
+    }
+    const [names, ...body] = rows;
+    const typed = (name, cell) => (types[name] === "number" ? (cell === "" ? null : +cell) : cell);
+    return body.filter((row) => row.length).map((row) => Object.fromEntries(names.map((name, k) => [name, typed(name, row[k] ?? "")])));
+  };
+  const table = (name) => (tables[name] ??= parse(raw[name].csv, raw[name].types));
   const rowsOf = (name) => table(name).map((row) => ({ ...row }));
 
   const paint = (value, palette) => {
@@ -58,11 +71,10 @@
     const inner = document.createElement("div");
     inner.style.width = "100%";
     holder.replaceChildren(inner);
-    const view = new window.vega.View(window.vega.parse(spec), {
-      renderer: large.has(name) ? "canvas" : "svg", container: inner, hover: false, tooltip, logLevel: window.vega.Error,
+    const { view } = await window.vegaEmbed(inner, spec, {
+      mode: "vega", actions: false, renderer: large.has(name) ? "canvas" : "svg", hover: false, tooltip, logLevel: 1,
     });
     views[name] = view;
-    await view.runAsync();
     holder.style.minHeight = "0";
     holder.dataset.drawn = "yes";
     if (large.has(name)) {
@@ -334,5 +346,5 @@
     }
     document.documentElement.dataset.ready = "yes";
   };
-  if (window.vega) start(); else document.documentElement.dataset.ready = "yes";
+  if (window.vegaEmbed) start(); else document.documentElement.dataset.ready = "yes";
 })();
