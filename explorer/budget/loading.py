@@ -8,6 +8,7 @@ in the same form.
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +23,17 @@ if TYPE_CHECKING:
 
 
 def load(source: str | Path) -> Budget:
-    """The budget in a file, or in YAML text: text has a line break or starts with `{`, all else is a path.
+    """The budget in a file, on standard input (`-`), or in YAML text.
+
+    Text has a line break or starts with `{`; all else is a path.
 
     Raises InputErrors with every mistake as a line `file:line:column: path: requirement, got value`,
     ExplorerError for a file that cannot be read. Files that the budget names are relative to its own.
     """
     if isinstance(source, str) and ("\n" in source or source.lstrip().startswith("{") or not source.strip()):
         return parse(source)
+    if str(source) == "-":
+        return parse(_decoded(sys.stdin.buffer.read(), "<stdin>"), label="<stdin>")
     path = Path(source)
     return parse(read(path), label=str(source), folder=path.parent)
 
@@ -63,13 +68,17 @@ def read(path: Path) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ExplorerError(f"{path}: a readable budget file, got: {reason}") from None
+    return _decoded(content, str(path))
+
+
+def _decoded(content: bytes, label: str) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-8-sig", "replace")
         place = Place(before.count("\n") + 1, len(before) - before.rfind("\n"))
         found = Finding(place, (), f"UTF-8 text, got byte 0x{content[error.start]:02x}")
-        raise InputErrors(_lines([found], str(path))) from None
+        raise InputErrors(_lines([found], label)) from None
 
 
 def check(text: str, label: str, folder: Path) -> tuple[dict[str, Any], Checker]:

@@ -56,9 +56,11 @@ def check(budget: BudgetPath, as_json: AsJson = False) -> None:
 
     Exits 3 when no design of the space meets every limit.
     """
+    # Read first: a mistake in the file is told before anything heavy is imported.
+    chosen = _load(budget)
     from explorer.pipeline import check as check_budget
 
-    found = check_budget(_load(budget))
+    found = check_budget(chosen)
     if as_json:
         print_json(found)
     else:
@@ -90,14 +92,15 @@ def run(
 
     A run that was interrupted continues where it stopped. Exits 3 when no design meets every limit.
     """
+    # Read first: a mistake in the file is told before anything heavy is imported.
+    chosen = _load(budget)
+    import optuna
+
     from explorer.cli.progress import Progress
     from explorer.pipeline import run_in
 
-    import optuna
-
     # Progress and answers are ours to tell.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    chosen = _load(budget)
     for note in chosen.notes:
         say(f"note: {note}", quiet)
     folder = output or Path("reports") / chosen.name
