@@ -93,11 +93,10 @@ class Flops:
     def last_matmul(self) -> Num:
         """Weights of the last product of every layer, which an early-stopped recomputation skips."""
         design = self.design
-        if np.any(np.asarray(design.n_experts)):
-            # Experts end in a gather of their outputs, behind the last product: nothing is skipped.
-            return 0 * design.n_layers
-        width = design.d_ff
-        return width * design.d_model * design.n_layers
+        # Experts end in a gather of their outputs, behind the last product: nothing is skipped there.
+        mixture = np.any(np.asarray(design.n_experts))
+        layers = design.n_dense_layers if mixture else design.n_layers
+        return design.d_ff * design.d_model * layers
 
     def hardware_train_per_token(
         self,
