@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
-
-
-def explore(*arguments: str, cwd: Path = ROOT, text: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the program as a person does, in a process of its own."""
-    program = Path(sys.executable).with_name("explore")
-    return subprocess.run(
-        [str(program), *arguments], cwd=cwd, input=text, capture_output=True, text=True, timeout=300
-    )
+from program import explore
 
 
 @pytest.fixture(scope="session")

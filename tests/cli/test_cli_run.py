@@ -10,9 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from conftest import ROOT, explore
+from program import ROOT, explore
 
 FILES = ("report.html", "trials.parquet", "front.csv", "summary.json", "budget.yaml", "journal.log")
 STUDY = (ROOT / "studies" / "one-node.yaml").read_text("utf-8")
