@@ -145,7 +145,7 @@ def knees(facts: Facts) -> Table | None:
     rows = tuple(
         (f.shape(by_c.iloc[k]), words.loss(float(by_c["loss"][k])), _rate(rates[k - 1]), _rate(rates[k]),
          f"{words.number(rates[k] / max(rates[k - 1], 1e-9), 2)}×")
-        for k in sorted(jumps) if rates[k] > 0 and rates[k - 1] > 0
+        for k in sorted(jumps) if rates[k] > 1.5 * rates[k - 1] > 0
     )  # fmt: skip
     if not rows:
         return None

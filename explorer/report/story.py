@@ -48,6 +48,19 @@ def _between(facts: Facts) -> str:
     return ""
 
 
+def nothing_fits(facts: Facts) -> str:
+    """How many designs there are, and how far off the nearest one is."""
+    said = f"None of the {words.whole(facts.result.search.n_lattice)} designs of the space meets every limit"
+    if not len(facts.result.nearest):
+        return f"{said}."
+    row = facts.result.nearest.iloc[0]
+    used = {str(k).removeprefix("excess_"): float(row[k]) for k in row.index if str(k).startswith("excess_")}
+    off = [
+        f"{words.limit(k)} {f.over_by(v)}" for k, v in sorted(used.items(), key=lambda kv: -kv[1]) if v > 0
+    ]
+    return f"{said}; the nearest one, {f.shape(row)}, has its {words.listed(off)}."
+
+
 def trade_sentence(facts: Facts) -> str:
     """From arm A to arm C: loss, cost, and the verdict."""
     trade, verdict = facts.result.trade, facts.result.verdict
@@ -85,18 +98,17 @@ def cost(a: Arm, c: Arm) -> str:
     """How parameters, FLOPs and memory move from arm A to arm C."""
     moves = []
     for label, before, after in (
-        ("parameters", a.n_params, c.n_params),
+        ("size", a.n_params, c.n_params),
         ("training FLOPs", a.train_flops, c.train_flops),
         ("memory per GPU", a.peak_device_bytes, c.peak_device_bytes),
     ):
         if before and after and math.isfinite(before) and math.isfinite(after):
             change = after / before - 1
-            moves.append(
-                f"{'+' if change > 0 else ''}{words.percent(change)} {label}"
-                if abs(change) >= 0.005
-                else f"the same {label}"
-            )
-    return f"at {words.listed(moves)}" if moves else "under the same budget"
+            if abs(change) < 0.005:
+                moves.append(f"the same {label}")
+            else:
+                moves.append(f"{words.percent(abs(change))} {'more' if change > 0 else 'less'} {label}")
+    return f"with {words.listed(moves)}" if moves else "under the same budget"
 
 
 def cards(facts: Facts) -> list[Card]:

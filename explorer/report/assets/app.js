@@ -24,7 +24,13 @@
     const typed = (name, cell) => (types[name] === "number" ? (cell === "" ? null : +cell) : cell);
     return body.filter((row) => row.length).map((row) => Object.fromEntries(names.map((name, k) => [name, typed(name, row[k] ?? "")])));
   };
-  const table = (name) => (tables[name] ??= parse(raw[name].csv, raw[name].types));
+  const table = (name) => (tables[name] ??= unpack(raw[name]));
+  const unpack = ({ csv, types, levels }) => {
+    const rows = parse(csv, types), packed = Object.entries(levels);
+    for (const row of rows) for (const [name, values] of packed) row[name] = values[row[name]];
+    if (rows[0]?.ok != null && state.y) for (const row of rows) { row.x = row[state.x]; row.y = row[state.y]; }
+    return rows;
+  };
   const rowsOf = (name) => table(name).map((row) => ({ ...row }));
 
   const paint = (value, palette) => {

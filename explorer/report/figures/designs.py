@@ -15,8 +15,11 @@ MOST_ROWS = 5_000
 """Designs a page embeds; more would make it heavy without showing more."""
 FIGURES = (
     "context_length", "d_model", "n_layers", "n_params", "n_tokens", "loss", "gpu_hours", "days",
-    "tokens_per_second_per_gpu", "mfu", "energy_kwh", "price", "train_flops", "lifetime_flops",
+    "tokens_per_second_per_gpu", "energy_kwh", "price",
 )  # fmt: skip
+EXACT = ("context_length", "d_model", "n_layers", "loss")
+SHOWN_INFEASIBLE = 1_200
+"""Grey marks drawn; a brush over more than this stutters."""
 GIB = 2.0**30
 
 
@@ -38,12 +41,15 @@ def designs(facts: Facts) -> pd.DataFrame:
         result.cloud.assign(kind="cloud", front=0),
     ]
     whole = pd.concat([p for p in parts if len(p)], ignore_index=True)
-    whole = whole.drop_duplicates(subset=keys).head(MOST_ROWS).reset_index(drop=True)
+    whole = thinned(whole.drop_duplicates(subset=keys)).head(MOST_ROWS).reset_index(drop=True)
     out: dict[str, Any] = {"id": range(len(whole)), "kind": whole["kind"], "front": whole["front"]}
     out["ok"] = whole["feasible"].astype(bool).astype(int)
-    for name in FIGURES:
-        if name in whole and whole[name].notna().any():
-            out[name] = whole[name].map(lambda v: float(f"{v:.6g}"))
+    wanted = dict.fromkeys([*FIGURES, *(m.name for m, _ in facts.objectives)])
+    for name in wanted:
+        if name in whole and whole[name].notna().any() and name not in axes.PAGE_COLUMNS:
+            digits = 7 if name in EXACT else 5
+            out[name] = whole[name].map(lambda v, digits=digits: float(f"{v:.{digits}g}"))
+    out["loss"] = whole["loss"].round(5)
     for metric, (column, _) in axes.PAGE_COLUMNS.items():
         if metric in whole:
             out[column] = (whole[metric] / GIB).map(lambda v: float(f"{v:.4g}"))
@@ -61,6 +67,13 @@ def designs(facts: Facts) -> pd.DataFrame:
     exact = _same(whole, result.exact_front, keys)
     table["exact"] = exact.astype(int)
     return table
+
+
+def thinned(whole: pd.DataFrame) -> pd.DataFrame:
+    """All feasible designs and, evenly spread, as many infeasible ones as a chart can draw in grey."""
+    broken = whole.index[~whole["feasible"].astype(bool)]
+    step = max(1, -(-len(broken) // SHOWN_INFEASIBLE))
+    return whole.drop(index=broken.difference(broken[::step]))
 
 
 def _same(whole: pd.DataFrame, exact: pd.DataFrame, keys: list[str]) -> pd.Series[bool]:

@@ -15,9 +15,6 @@ from explorer.report.figures import axes
 if TYPE_CHECKING:
     import pandas as pd
 
-SHOWN_INFEASIBLE = 1_200
-"""Grey marks drawn; a brush over more than this stutters."""
-
 
 def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
     """The front, loss (or the first objective) upwards."""
@@ -34,7 +31,7 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
     source = alt.Chart(alt.NamedData("designs"))
     names = alt.Chart(alt.NamedData("picks"))
     layers = [
-        source.transform_filter(f"datum.ok == 0 && datum.id % {thinning(designs)} == 0")
+        source.transform_filter("datum.ok == 0")
         .mark_point(shape="cross", size=18, color="@faint", opacity=0.55, clip=True, strokeWidth=1)
         .encode(x=x, y=y, tooltip=tips),
         source.transform_filter("datum.ok == 1 && datum.front == 0")
@@ -118,11 +115,6 @@ def window(values: pd.Series[float], direction: str) -> tuple[float, float]:
         low, high = float(values.quantile(0.1)), float(values.max())
     margin = 0.06 * (high - low or abs(high) or 1.0)
     return low - margin, high + margin
-
-
-def thinning(designs: pd.DataFrame) -> int:
-    """Of the infeasible designs every how manyth is drawn."""
-    return max(1, -(-int((designs["ok"] == 0).sum()) // SHOWN_INFEASIBLE))
 
 
 def takeaway(facts: Facts) -> str:
