@@ -105,7 +105,8 @@ class Facts:
         return {
             str(k).removeprefix("excess_"): 1 + float(row[k])
             for k in self.result.trials.columns
-            if str(k).startswith("excess_") and row[k] == row[k]
+            # A plan either exists or not; no share of it is used.
+            if str(k).startswith("excess_") and row[k] == row[k] and (k != "excess_plan" or row[k] > 0)
         }
 
     def binding(self, row: Mapping[str, Any] | pd.Series[Any]) -> list[str]:

@@ -28,18 +28,18 @@ def arms(facts: Facts, corpus: str) -> Table:
             for k, v in sorted(arm.limits.items(), key=lambda kv: -kv[1])
         )
         edge = f" at the edge of the space: {', '.join(arm.edges)}" if arm.edges else ""
-        outside = f" outside the law's domain: {', '.join(arm.extrapolated)}" if arm.extrapolated else ""
+        outside = words.listed(words.lever(x) for x in arm.extrapolated) or "nothing"
         rows.append(
             (
                 f"{arm.name} · {arm.label}", words.whole(arm.context_length), words.whole(arm.d_model), words.whole(arm.n_layers),
                 arm.schedule if arm.schedule == "constant" else f"staged from {words.whole(arm.staged_from)}, last {words.percent(arm.staged_share)}",
                 words.count(arm.n_params), words.count(arm.n_tokens), words.interval(arm.loss, "loss"),
-                words.listed(words.limit(b) for b in arm.binds) or "none", used + edge + outside,
+                words.listed(words.limit(b) for b in arm.binds) or "none", used + edge, outside,
             )
         )  # fmt: skip
     return Table(
         caption=f"The arms under the same budget, each at its best, on {corpus}",
-        columns=("Arm", "Context c (tokens)", "Width d", "Layers L", "Schedule", "Parameters", "Training tokens", "Loss", "Stopped by", "Use of limits"),
+        columns=("Arm", "Context c (tokens)", "Width d", "Layers L", "Schedule", "Parameters", "Training tokens", "Loss", "Stopped by", "Use of limits", "Outside the law’s domain",),
         rows=tuple(rows),
         numeric=frozenset({1, 2, 3, 5, 6}),
     )  # fmt: skip

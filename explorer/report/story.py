@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from explorer.claims.records import Arm
+from explorer.claims.records import Arm, Estimate
 from explorer.report import facts as f
 from explorer.report import words
 from explorer.report.facts import Facts
@@ -75,23 +75,27 @@ def trade_sentence(facts: Facts) -> str:
         sure = f", with a probability of {words.probability(verdict.statements['holds'].probability.central)} that it holds"
     elif not verdict.with_interval:
         sure = " at the law's central values, without interval"
-    called = {"holds": "The idea holds", "fails": "The idea fails", "undecided": "The idea is undecided"}[
-        verdict.status
-    ]
-    if (c.d_model, c.context_length) == (a.d_model, a.context_length):
-        moved = "no other width or context than the reference's is better"
-    else:
-        width = (
-            "keeps the width"
-            if c.d_model == a.d_model
-            else f"takes the width from {words.whole(a.d_model)} to {words.whole(c.d_model)}"
+    called = {"holds": "The idea holds", "fails": "The idea fails", "undecided": "The idea is undecided"}
+    return f"{called[verdict.status]} for this budget on {asked.corpus}{sure}: {moves(asked.width.nats, asked.context.nats, a, c)}."
+
+
+def moves(width: Estimate, context: Estimate, a: Arm, c: Arm) -> str:
+    """What the best constant-schedule design does with width and context, and what each is worth."""
+    if c.context_length == a.context_length and c.d_model == a.d_model:
+        return f"with a constant schedule the reference's c = {words.tokens(a.context_length)} and d = {words.whole(a.d_model)} stay best"
+    longer = f"c from {words.whole(a.context_length)} to {words.tokens(c.context_length)}"
+    if c.d_model == a.d_model and c.n_layers == a.n_layers:
+        return (
+            f"with a constant schedule the best design takes {longer}, worth {words.interval(context)}, and keeps "
+            f"d = {words.whole(a.d_model)}: trading width adds {words.interval(width)}, {cost(a, c)}"
         )
-        moved = (
-            f"the best trade {width} and the context from {words.whole(a.context_length)} to {words.tokens(c.context_length)}, "
-            f"which is worth {words.interval(asked.context.nats)} for the longer context alone and "
-            f"{words.interval(asked.width.nats)} for the shape traded for it, {cost(a, c)}"
-        )
-    return f"{called} for this budget on {asked.corpus}{sure}: {moved}."
+    shape = f"d from {words.whole(a.d_model)} to {words.whole(c.d_model)}"
+    if c.d_model == a.d_model:
+        shape = f"L from {words.whole(a.n_layers)} to {words.whole(c.n_layers)} at the same d = {words.whole(a.d_model)}"
+    return (
+        f"with a constant schedule the best trade takes {longer} and {shape}; the longer context alone is worth "
+        f"{words.interval(context)} and the other shape adds {words.interval(width)}, {cost(a, c)}"
+    )
 
 
 def cost(a: Arm, c: Arm) -> str:

@@ -23,6 +23,7 @@ LIMIT_LABELS = {
     "serving_gpu_memory": "serving memory",
     "plan": "a plan that fills the GPUs",
     "batch": "the global batch",
+    "global_batch": "the global batch",
 }
 """Limits of a budget in words; a name that is not here is shown as it is."""
 
@@ -38,6 +39,10 @@ CHOICE_LABELS = {
     "attention": "attention pattern",
     "schedule": "schedule",
     "d_ff": "feed-forward width",
+    "n_params": "parameters N",
+    "n_tokens": "training tokens D",
+    "tokens_per_parameter": "tokens per parameter",
+    "aspect": "aspect ratio d/L",
 }
 
 
@@ -112,12 +117,21 @@ def percent(value: float, digits: int = 2) -> str:
 
 
 def probability(value: float) -> str:
-    """A probability in whole percent; never a false 0% or 100%."""
-    if 0 < value < 0.005:
+    """A probability in whole percent; draws never show that one is 0 or 1."""
+    if value < 0.005:
         return "<1%"
-    if 0.995 < value < 1:
+    if value > 0.995:
         return ">99%"
     return f"{100 * value:.0f}%"
+
+
+def compute(value: float) -> str:
+    """Extra training compute: 26% more compute, 3.2 times the compute."""
+    if not math.isfinite(value):
+        return "more than any compute" if value > 0 else "not known"
+    if abs(value) < 1:
+        return f"{percent(value)} more compute"
+    return f"{number(1 + value, 2)} times the compute" if value > 0 else f"{percent(value)} more compute"
 
 
 def days(value: float) -> str:
@@ -137,7 +151,14 @@ def flops(value: float) -> str:
 
 def interval(estimate: Estimate, show: str = "nats") -> str:
     """A central value with its 90% interval, or the words that there is none."""
-    how = {"nats": nats, "percent": percent, "loss": loss, "probability": probability, "number": number}[show]
+    how = {
+        "nats": nats,
+        "percent": percent,
+        "loss": loss,
+        "probability": probability,
+        "number": number,
+        "compute": compute,
+    }[show]
     text = how(estimate.central)
     if estimate.p05 is None or estimate.p95 is None:
         return text

@@ -111,8 +111,8 @@
       for (const row of order) if (last === null || better(up, row.x, last)) { row.front = 1; last = row.x; }
     }
     const shown = rows.filter((r) => r.ok).map((r) => r.y).sort((a, b) => a - b);
-    const low = shown[0], high = shown[Math.floor(0.9 * (shown.length - 1))], margin = 0.06 * (high - low || 1);
-    return { rows, original, low: low - margin, high: high + margin };
+    const low = shown[0], high = shown[Math.floor(0.9 * (shown.length - 1))], span = high - low || 1;
+    return { rows, original, low: low - 0.14 * span, high: high + 0.06 * span };
   };
 
   const rejudge = async (redraw) => {

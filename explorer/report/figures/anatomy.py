@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 PARTS = {
     "memory": (
         "Memory per GPU, filled by", "GiB per GPU",
-        ("weights", "optimizer states", "gradients", "saved activations", "logits and gradients at the peak",
-         "temporaries at the peak", "allocator slack", "CUDA context and buffers"),
+        ("weights", "optimizer states", "gradients", "saved activations", "logits and gradients",
+         "temporaries", "allocator slack", "context and buffers"),
     ),
     "flops": ("Training FLOPs per token, spent on", "GFLOPs per token", ()),
     "time": ("Time per token, spent on", "µs per token", ()),
@@ -49,11 +49,9 @@ def _memory(memory: Mapping[str, Any]) -> dict[str, float]:
     for name, key in order:
         found[name] = min(left, float(memory[key]))
         left -= found[name]
-    found["logits and gradients at the peak" if "loss" in instant else "temporaries at the peak"] = left
+    found["logits and gradients" if "loss" in instant else "temporaries"] = left
     found["allocator slack"] = float(memory["peak_reserved_bytes"]) - float(memory["peak_allocated_bytes"])
-    found["CUDA context and buffers"] = float(memory["peak_device_bytes"]) - float(
-        memory["peak_reserved_bytes"]
-    )
+    found["context and buffers"] = float(memory["peak_device_bytes"]) - float(memory["peak_reserved_bytes"])
     return {k: v / GIB for k, v in found.items() if v > 0}
 
 

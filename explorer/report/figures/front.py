@@ -30,6 +30,7 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
     brush = alt.selection_interval(name="brush", zoom=False)
     source = alt.Chart(alt.NamedData("designs"))
     names = alt.Chart(alt.NamedData("picks"))
+    label: dict[str, Any] = {"fontSize": 12.5, "color": "@ink"}
     layers = [
         source.transform_filter("datum.ok == 0")
         .mark_point(shape="cross", size=18, color="@faint", opacity=0.55, clip=True, strokeWidth=1)
@@ -60,7 +61,9 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         alt.Chart(alt.NamedData("selected"))
         .mark_point(filled=False, size=150, color="@hot", strokeWidth=2.5, clip=True)
         .encode(x=x, y=y, tooltip=tips),
-        names.mark_text(dy=-15, align="left", dx=-4, fontSize=12.5, color="@ink", clip=False).encode(x=x, y=y, text="label:N"),
+        names.transform_filter("datum.place == 0").mark_text(dy=17, align="right", dx=2, **label).encode(x=x, y=y, text="label:N"),
+        names.transform_filter("datum.place == 1").mark_text(dy=-15, align="right", dx=6, **label).encode(x=x, y=y, text="label:N"),
+        names.transform_filter("datum.place == 2").mark_text(dy=17, align="left", dx=2, **label).encode(x=x, y=y, text="label:N"),
     ]  # fmt: skip
     front = facts.result.front
     return Chart(
@@ -101,9 +104,10 @@ def tooltips(designs: pd.DataFrame) -> list[alt.Tooltip]:
 def picks(facts: Facts, designs: pd.DataFrame) -> pd.DataFrame:
     """The named designs of the front, with their labels."""
     rows = designs[(designs["kind"] == "front") & designs["id"].isin(list(facts.picks))]
-    return rows[["id", "context_length", "d_model", "x", "y"]].assign(
-        label=[facts.picks[i] for i in rows["id"]]
-    )
+    named = rows[["id", "context_length", "d_model", "x", "y"]].sort_values("x")
+    # The leftmost name goes below and left, the rightmost above, the others below and right.
+    place = [0, *([2] * (len(named) - 2)), 1][: len(named)] if len(named) > 1 else [1] * len(named)
+    return named.assign(label=[facts.picks[i] for i in named["id"]], place=place)
 
 
 def window(values: pd.Series[float], direction: str) -> tuple[float, float]:
@@ -113,8 +117,8 @@ def window(values: pd.Series[float], direction: str) -> tuple[float, float]:
     low, high = float(values.min()), float(values.quantile(0.9))
     if direction == "maximize":
         low, high = float(values.quantile(0.1)), float(values.max())
-    margin = 0.06 * (high - low or abs(high) or 1.0)
-    return low - margin, high + margin
+    span = high - low or abs(high) or 1.0
+    return low - 0.14 * span, high + 0.06 * span
 
 
 def takeaway(facts: Facts) -> str:

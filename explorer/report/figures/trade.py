@@ -11,7 +11,6 @@ from explorer.claims.records import CorpusTrade, Estimate, Trade, Value
 from explorer.report import words
 from explorer.report.chart import Chart, Table, specify
 from explorer.report.facts import Facts
-from explorer.report.figures import axes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,11 +57,11 @@ def frame_of(trade: Trade, unit: str) -> pd.DataFrame:
                 continue
             estimate: Estimate = getattr(value, unit)
             low, high = (estimate.p05, estimate.p95) if estimate.has_interval else (None, None)
-            show = words.nats if unit == "nats" else words.percent
+            show = words.nats if unit == "nats" else words.compute
             rows.append(
                 {
                     "corpus": corpus, "value": LABELS[name], "central": _cap(estimate.central, unit),
-                    "low": _cap(low, unit), "high": _cap(high, unit), "said": words.interval(estimate, "nats" if unit == "nats" else "percent"),
+                    "low": _cap(low, unit), "high": _cap(high, unit), "said": words.interval(estimate, "nats" if unit == "nats" else "compute"),
                     "pays": words.probability(value.pays), "shown": show(estimate.central),
                 }
             )  # fmt: skip
@@ -147,7 +146,7 @@ def takeaway(trade: Trade, unit: str) -> str:
     if not asked.models_context:
         return f"On {asked.corpus} the law models no benefit of context, so neither value can pay there."
     context, width = getattr(asked.context, unit), getattr(asked.width, unit)
-    show = "nats" if unit == "nats" else "percent"
+    show = "nats" if unit == "nats" else "compute"
     text = (
         f"On {asked.corpus}, a longer context at the same shape is worth {words.interval(context, show)}; "
         f"taking width for it adds {words.interval(width, show)}"
@@ -235,12 +234,8 @@ def exchange_words(trade: Trade) -> str:
         f"{words.tokens(best.context_length)}, {words.interval(best.gain)} better than arm A"
     )
     rate = asked.width_per_doubling
-    if rate is not None and math.isfinite(rate) and rate > 0:
-        change = f"costs {words.percent(1 - rate)} of the width" if rate < 1 else "costs no width"
-        return f"{text}; from arm A to arm C, a doubling of the context {change}."
-    return f"{text}; the best arm trades no width, so there is no rate to quote."
-
-
-def context_axis() -> alt.X:
-    """Context lengths in doublings."""
-    return axes.context()
+    if rate is None or not math.isfinite(rate) or rate <= 0:
+        return f"{text}; nothing is traded there, so there is no rate to quote."
+    if rate >= 1:
+        return f"{text}; along the line, a doubling of the context costs no width."
+    return f"{text}; along the line, a doubling of the context costs {words.percent(1 - rate)} of the width."
