@@ -1,6 +1,7 @@
 """Records peak bytes of a training step as PyTorch's memory tracker counts them on fake tensors.
 
-Writes peaks.json beside it, half of the steps for every other model: forward, loss, backward, optimizer step, twice; the second step is kept.
+Writes peaks.json beside it, half of the steps for every other model: forward, loss, backward, optimizer
+step, twice; the second step is kept.
 Attention is the fused causal kernel without a mask. With the `validate` extra installed:
 
     python tests/records/record_peaks.py
