@@ -80,7 +80,7 @@ def memory(design: Design, plan: Plan, accelerator: Accelerator | None = None) -
     layers = state.layers
     moments = {name: instant.at(layers) for name, instant in state.instants().items()}
     allocated = _largest(list(moments.values()))
-    reserved = RESERVED_PER_ALLOCATED * _largest([allocated, moments["loss, backward"] + state.stranded])
+    reserved = RESERVED_PER_ALLOCATED * allocated
     return Memory(
         parameter_bytes=_larger(state.weights_first.at(layers), state.weights_last.at(layers)),
         gradient_bytes=_larger(state.gradients_first.at(layers), state.gradients_last.at(layers)),
@@ -104,12 +104,7 @@ def peak_allocated_bytes(design: Design, plan: Plan) -> Num:
 
 def peak_device_bytes(design: Design, plan: Plan, accelerator: Accelerator | None = None) -> Num:
     """What the device must hold: reserved bytes, CUDA context and communication buffers."""
-    state = _State.of(design, plan)
-    moments = state.instants()
-    loss = moments["loss, backward"]
-    moments["loss, backward"] = Instant(loss.per_layer, loss.outside + state.stranded)
-    largest = _largest([instant.at(state.layers) for instant in moments.values()])
-    return RESERVED_PER_ALLOCATED * largest + outside_allocator_bytes(plan)
+    return RESERVED_PER_ALLOCATED * peak_allocated_bytes(design, plan) + outside_allocator_bytes(plan)
 
 
 def outside_allocator_bytes(plan: Plan) -> Num:
@@ -133,9 +128,6 @@ class _State:
     saved_first: Instant
     saved_last: Instant
     moments: dict[str, Instant]
-    stranded: Num
-    """Reserved and unusable during the loss's backward pass: the block of the 16-bit logits, freed
-    just before, is too small for the fp32 gradients that the allocator then needs room for."""
     ledger: Ledger
 
     def instants(self) -> dict[str, Instant]:
@@ -289,7 +281,6 @@ class _State:
             saved_first=saved_first,
             saved_last=saved_last,
             moments=moments,
-            stranded=_stranded(design, plan, tokens),
             ledger=book,
         )
 
@@ -324,14 +315,6 @@ def _loss_transients(design: Design, plan: Plan, tokens: Num) -> tuple[Num, Num]
     # array more (torch.distributed.tensor.parallel.loss, _nll_loss_and_log_softmax_backward).
     more = 4 * np.greater(plan.tensor_parallel, 1) if plan.implementation == "torch" else 0
     return (forward * V + extra) * tokens, ((8 + more) * V + extra) * tokens
-
-
-def _stranded(design: Design, plan: Plan, tokens: Num) -> Num:
-    """Bytes of the freed logits; fp32 logits are reused, other losses have none to free."""
-    size = storage(plan.precision, plan.implementation).activation
-    if plan.cross_entropy != "full" or size == 4:
-        return 0 * tokens
-    return size * design.vocab_size / plan.tensor_parallel * tokens
 
 
 # Chunks of the logits under a chunked loss (torchtune's CEWithChunkedOutputLoss: 8).
@@ -382,7 +365,6 @@ def _assumptions(plan: Plan, state: _State) -> tuple[str, ...]:
     notes = [
         *state.ledger.assumptions,
         f"reserved is {RESERVED_PER_ALLOCATED} times allocated (published runs: 1.03 to 1.09)",
-        "freed 16-bit logits stay reserved during the loss's backward pass",
         f"the CUDA context takes {CONTEXT_BYTES / GIB:.2f} GiB outside the allocator",
     ]
     if np.any(np.asarray(plan.n_gpus) > 1):
