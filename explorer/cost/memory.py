@@ -200,9 +200,7 @@ class _State:
         saved_last = Instant(kept, dense_extra + outside + alone * entry)
         saved_first = Instant(kept * in_flight, (dense_extra + entry) * in_flight + alone * outside)
         weights_ahead = gathered * (LAYERS_GATHERED * layer)
-        # FSDP's gradient shards are freed and made anew between the activations of two steps, and
-        # keep their segments: they are counted at every moment.
-        accumulated = growing if kinds.gathers else np.greater(micro_batches, 1) * growing
+        accumulated = np.greater(micro_batches, 1) * growing
 
         loss_forward, loss_backward = _loss_transients(design, plan, tokens)
         head = counts.head_matmul / tp
@@ -250,26 +248,16 @@ class _State:
         }
         if np.any(np.asarray(pp) > 1):
             full = np.greater(micro_batches, in_flight) * growing
-            working = Instant(0, again + transient + weights_ahead + gathered * first + reducing * layer)
-            copied = Instant(copies_layer, 0)
             first_backward = _plus(
-                held_first, saved_first, copied, working, Instant(layer * full, first * full)
-            )
-            # 1F1B: once one micro-batch has gone back, its activations are gone and gradients exist.
-            gone = np.greater(micro_batches, 1)
-            left = np.maximum(in_flight - 1, 1)
-            later_backward = _plus(
                 held_first,
-                Instant(kept * left, (dense_extra + entry) * left),
-                copied,
-                working,
-                Instant(layer * growing * gone, first * growing * gone),
+                saved_first,
+                Instant(copies_layer + layer * full, first * full),
+                Instant(0, again + transient + weights_ahead + gathered * first + reducing * layer),
             )
             # Without a pipeline the first stage is the last one, whose instants stand above.
-            for name, moment in (("first", first_backward), ("second", later_backward)):
-                moments[f"first stage, {name} backward"] = Instant(
-                    moment.per_layer * pipelined, moment.outside * pipelined
-                )
+            moments["first stage, backward"] = Instant(
+                first_backward.per_layer * pipelined, first_backward.outside * pipelined
+            )
         return cls(
             layers=layers,
             weights_first=params(first, weight + whole, weight + whole),
@@ -299,22 +287,15 @@ def _loss_transients(design: Design, plan: Plan, tokens: Num) -> tuple[Num, Num]
     """Temporary bytes of the loss beyond the saved log-probabilities, forward and backward.
 
     Forward: logits in the working precision and in fp32; backward: the gradient of the
-    log-probabilities and of the logits, both fp32. A fused loss (torch.compile, Liger) keeps the
-    logits as the product made them and makes their gradient; a chunked one does all of it by chunks.
+    log-probabilities and of the logits, both fp32.
     """
     V = design.vocab_size / plan.tensor_parallel
     forward = 4 if plan.precision == "fp32" else 6
     extra = 4 * design.d_model if plan.precision == "amp" else 0
-    if plan.cross_entropy == "fused":
-        size = storage(plan.precision, plan.implementation).activation
-        return extra * tokens, (size * V + extra) * tokens
     if plan.cross_entropy == "chunked":
         share = 1 / CHUNKS
         return (forward + 4) * V * tokens * share, 12 * V * tokens * share
-    # Split over the vocabulary, PyTorch's loss_parallel makes both gradients at once, out of place: one
-    # array more (torch.distributed.tensor.parallel.loss, _nll_loss_and_log_softmax_backward).
-    more = 4 * np.greater(plan.tensor_parallel, 1) if plan.implementation == "torch" else 0
-    return (forward * V + extra) * tokens, ((8 + more) * V + extra) * tokens
+    return (forward * V + extra) * tokens, (8 * V + extra) * tokens
 
 
 # Chunks of the logits under a chunked loss (torchtune's CEWithChunkedOutputLoss: 8).
