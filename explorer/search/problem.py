@@ -221,23 +221,13 @@ class Problem:
         """Objectives and constraints of lattice indices (n, 9)."""
         figures = np.empty((len(points), len(self.objectives)))
         constraints: dict[str, FloatArray] = {}
-        for rows, design in self._by_schedule(points):
+        for rows, design in self.lattice.tables(points):
             found = self.evaluate(design)
             for k, objective in enumerate(self.objectives):
                 figures[rows, k] = found.metric(objective.name)
             for name, excess in found.constraints.items():
                 constraints.setdefault(name, np.empty(len(points)))[rows] = excess
         return Outcome(self.objectives, figures, constraints)
-
-    def _by_schedule(self, points: IntArray) -> Iterator[tuple[IntArray, Design]]:
-        """Tables of one schedule each: constant designs need no second plan."""
-        schedule = points[:, AXES.index("schedule")]
-        for kind in np.unique(schedule):
-            some = np.flatnonzero(schedule == kind)
-            for rows, design in self.lattice.tables(points[some]):
-                if not self.lattice.schedule[kind].staged_from:
-                    design = design.with_(staged_from=0, staged_share=0)
-                yield some[rows], design
 
     def screen(self, points: IntArray) -> FloatArray:
         """(n,) largest excess over the limits that need no plan: parameters and serving memory."""
@@ -255,16 +245,6 @@ class Problem:
             held = serving_bytes(design, s.batch, s.weight_bits, s.kv_bits)
             worst = np.maximum(worst, held / s.gpu_memory - 1)
         return worst
-
-    def estimate(self, points: IntArray) -> FloatArray:
-        """(n, m) coordinates of the objectives by closed forms alone: no plan is looked for."""
-        from explorer.search.sweep import estimate
-
-        found = np.empty((len(points), len(self.objectives)))
-        for rows, design in self.lattice.tables(points):
-            for k, values in enumerate(estimate(self, design)):
-                found[rows, k] = values
-        return found
 
     def columns(self, points: IntArray) -> dict[str, NDArray[Any]]:
         """Everything known of lattice indices (n, 9), one array per column, units in the names."""
