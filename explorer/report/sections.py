@@ -212,12 +212,12 @@ def claims(facts: Facts) -> list[dict[str, Any]]:
             caption=f"How claim {c.number} changes with the convention",
             columns=("Varied", "Setting", "Figure", "Verdict", "Note"),
             rows=tuple(
-                (v.axis, v.setting, f"{words.number(v.figure)} {v.unit}", f"{STATUS_MARKS[v.verdict]} {v.verdict}", v.note) for v in c.variants
+                (v.axis, v.setting, words.with_unit(v.figure, v.unit), f"{STATUS_MARKS[v.verdict]} {v.verdict}", v.note) for v in c.variants
             ),
         ) if c.variants else None  # fmt: skip
         out.append(
             {
-                "claim": c, "mark": STATUS_MARKS[c.verdict], "figure": f"{words.number(c.figure)} {c.unit}",
+                "claim": c, "mark": STATUS_MARKS[c.verdict], "figure": words.with_unit(c.figure, c.unit),
                 "table": table, "variants": variants,
             }
         )  # fmt: skip

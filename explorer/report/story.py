@@ -72,7 +72,7 @@ def trade_sentence(facts: Facts) -> str:
         return words.sentence(verdict.sentence)
     sure = ""
     if "holds" in verdict.statements and verdict.with_interval:
-        sure = f", with a probability of {words.probability(verdict.statements['holds'].probability.central)} that it holds"
+        sure = f" (probability that it holds: {words.probability(verdict.statements['holds'].probability.central)})"
     elif not verdict.with_interval:
         sure = " at the law's central values, without interval"
     called = {"holds": "The idea holds", "fails": "The idea fails", "undecided": "The idea is undecided"}

@@ -71,6 +71,11 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{min(places, 6)}f}".replace("-", MINUS)
 
 
+def with_unit(value: float, unit: str) -> str:
+    """3.76% more FLOPs, 12 × d, 1.2 GiB: the unit set as its kind is."""
+    return f"{number(value)}{'' if unit.startswith('%') else ' '}{unit}"
+
+
 def whole(value: float) -> str:
     """27648 → 27,648."""
     return f"{value:,.0f}".replace("-", MINUS)

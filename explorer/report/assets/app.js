@@ -76,6 +76,8 @@
     views[name]?.finalize();
     const inner = document.createElement("div");
     inner.style.width = "100%";
+    // The holder's label says what is drawn; the marks one by one would only be noise to a screen reader.
+    inner.setAttribute("aria-hidden", "true");
     holder.replaceChildren(inner);
     const { view } = await window.vegaEmbed(inner, spec, {
       mode: "vega", actions: false, renderer: large.has(name) ? "canvas" : "svg", hover: false, tooltip, logLevel: 1,
@@ -110,9 +112,12 @@
       for (const row of rows) row.front = 0;
       for (const row of order) if (last === null || better(up, row.x, last)) { row.front = 1; last = row.x; }
     }
-    const shown = rows.filter((r) => r.ok).map((r) => r.y).sort((a, b) => a - b);
-    const low = shown[0], high = shown[Math.floor(0.9 * (shown.length - 1))], span = high - low || 1;
-    return { rows, original, low: low - 0.14 * span, high: high + 0.06 * span };
+    const sign = state.yBetter === "maximize" ? -1 : 1, ok = rows.filter((r) => r.ok);
+    const levels = ok.map((r) => sign * r.y).sort((a, b) => a - b), low = levels[0];
+    const reach = Math.max(...ok.filter((r) => r.front).map((r) => sign * r.y));
+    const high = Math.max(2 * reach - low, levels[Math.floor(0.35 * (levels.length - 1))]), span = high - low || 1;
+    const ends = [sign * (low - 0.14 * span), sign * (high + 0.06 * span)].sort((a, b) => a - b);
+    return { rows, original, low: ends[0], high: ends[1] };
   };
 
   const rejudge = async (redraw) => {

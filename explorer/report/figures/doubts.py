@@ -19,7 +19,7 @@ def tornado(facts: Facts) -> Chart | None:
     factors = sorted(trade.factors, key=lambda f: -abs(f.value_high - f.value_low))
     frame = pd.DataFrame(
         [
-            {"prior": f.label, "end": end, "value": round(value, 6), "at": at, "other": round(other, 6), "share": f.variance_share}
+            {"prior": _lines(f.label), "end": end, "value": round(value, 6), "at": at, "other": round(other, 6), "share": f.variance_share}
             for f in factors
             for end, value, other, at in (
                 ("low end of the prior", f.value_low, f.value_high, _at(f.low)),
@@ -27,12 +27,14 @@ def tornado(facts: Facts) -> Chart | None:
             )
         ]
     )  # fmt: skip
-    order = [f.label for f in factors]
+    order = [_lines(f.label) for f in factors]
     y = alt.Y(
         "prior:N",
         sort=order,
         title=None,
-        axis=alt.Axis(labelLimit=260, labelColor="@ink", domain=False, ticks=False),
+        axis=alt.Axis(
+            labelLimit=300, labelExpr="split(datum.label, '|')", labelColor="@ink", domain=False, ticks=False
+        ),
     )
     x = alt.X(
         "value:Q",
@@ -65,7 +67,7 @@ def tornado(facts: Facts) -> Chart | None:
         title="What the verdict hangs on",
         takeaway=said,
         description=f"Tornado over {len(factors)} priors of the value of trading width. {said}",
-        spec=specify(layers, alt.Step(34)),
+        spec=specify(layers, alt.Step(42)),
         data={"tornado": frame},
         table=Table(
             caption=f"Value of trading width on {trade.corpus} across each prior",
@@ -78,8 +80,15 @@ def tornado(facts: Facts) -> Chart | None:
             ),
             numeric=frozenset(range(1, 8)),
         ),
-        height=130 + 34 * len(factors),
+        height=130 + 42 * len(factors),
     )  # fmt: skip
+
+
+def _lines(label: str) -> str:
+    """A long label broken at `|`, where the axis takes a new line."""
+    import textwrap
+
+    return "|".join(textwrap.wrap(label, 34))
 
 
 def _at(value: float | None) -> str:

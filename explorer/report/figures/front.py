@@ -15,11 +15,14 @@ from explorer.report.figures import axes
 if TYPE_CHECKING:
     import pandas as pd
 
+CROSS = "M-1,-1L1,1M1,-1L-1,1"
+"""A mark that reads as struck out."""
+
 
 def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
     """The front, loss (or the first objective) upwards."""
     ok = designs[designs["ok"] == 1]
-    y_low, y_high = window(ok["y"], facts.direction(facts.y))
+    y_low, y_high = window(ok, facts.direction(facts.y))
     x = axes.along(facts.x, "x")
     y = alt.Y(
         "y:Q",
@@ -33,7 +36,7 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
     label: dict[str, Any] = {"fontSize": 12.5, "color": "@ink"}
     layers = [
         source.transform_filter("datum.ok == 0")
-        .mark_point(shape="cross", size=18, color="@faint", opacity=0.55, clip=True, strokeWidth=1)
+        .mark_point(shape=CROSS, size=22, color="@faint", opacity=0.7, clip=True, strokeWidth=1)
         .encode(x=x, y=y, tooltip=tips),
         source.transform_filter("datum.ok == 1 && datum.front == 0")
         .mark_point(size=16, color="@c5", opacity=0.5, filled=True, clip=True)
@@ -110,15 +113,18 @@ def picks(facts: Facts, designs: pd.DataFrame) -> pd.DataFrame:
     return named.assign(label=[facts.picks[i] for i in named["id"]], place=place)
 
 
-def window(values: pd.Series[float], direction: str) -> tuple[float, float]:
-    """The vertical range worth seeing: the front and three quarters of what is feasible behind it."""
-    if not len(values):
+def window(ok: pd.DataFrame, direction: str) -> tuple[float, float]:
+    """The vertical range worth seeing: the front, and behind it as much again or the best third."""
+    if not len(ok):
         return 0.0, 1.0
-    low, high = float(values.min()), float(values.quantile(0.9))
-    if direction == "maximize":
-        low, high = float(values.quantile(0.1)), float(values.max())
+    sign = -1.0 if direction == "maximize" else 1.0
+    every, front = sign * ok["y"], sign * ok.loc[ok["front"] == 1, "y"]
+    low = float(every.min())
+    reach = float(front.max()) if len(front) else low
+    high = max(reach + (reach - low), float(every.quantile(0.35)))
     span = high - low or abs(high) or 1.0
-    return low - 0.14 * span, high + 0.06 * span
+    ends = sorted((sign * (low - 0.14 * span), sign * (high + 0.06 * span)))
+    return ends[0], ends[1]
 
 
 def takeaway(facts: Facts) -> str:

@@ -17,7 +17,7 @@ def chart(facts: Facts) -> Chart | None:
     if len(search.curve) < 2:
         return None
     frame = pd.DataFrame(search.curve, columns=["trials", "share"]).round(5)
-    x = alt.X("trials:Q", title="Trials", axis=alt.Axis(tickMinStep=1))
+    x = alt.X("trials:Q", title="Trials", axis=alt.Axis(tickMinStep=1, tickCount=8))
     y = alt.Y(
         "share:Q",
         title="Share of the exact hypervolume",
@@ -28,7 +28,7 @@ def chart(facts: Facts) -> Chart | None:
     layers = [
         alt.Chart(alt.NamedData("search-exact")).mark_rule(strokeDash=[4, 3]).encode(y=alt.Y("at:Q")),
         source.mark_line(interpolate="step-after", color="@c0", strokeWidth=2).encode(x=x, y=y),
-        source.mark_point(color="@c0", filled=True, size=28, opacity=1).encode(
+        source.mark_point(color="@c0", filled=True, size=28, opacity=1 if len(frame) <= 60 else 0).encode(
             x=x, y=y, tooltip=[alt.Tooltip("trials:Q", title="Trials"), alt.Tooltip("share:Q", title="Share of exact", format=".2%")]
         ),
     ]  # fmt: skip

@@ -81,6 +81,11 @@ def chart(facts: Facts, quantity: str, sweep: pd.DataFrame) -> Chart:
             f"{label}, split into {words.listed(order)}. {words_}"
         ),
         spec=specify(layers, 270),
+        how_to_read=(
+            "Each context length has its own best plan, which fills the memory there is: jumps are changes of plan."
+            if quantity == "memory_bytes"
+            else ""
+        ),
         data={name: frame[["context_length", "part", "value", "rank"]], f"{name}-marks": marks},
         table=Table(
             caption=f"{title} ({unit}) for the best design's shape at other context lengths",

@@ -189,6 +189,7 @@ def exchange(trade: Trade) -> Chart:
                        legend=alt.Legend(title="Corpus:", symbolType="stroke", symbolStrokeWidth=3))  # fmt: skip
     dash = alt.StrokeDash("corpus:N", sort=corpora, scale=alt.Scale(domain=corpora, range=[[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3]]), legend=None)  # fmt: skip
     layers = [
+        alt.Chart(alt.NamedData("exchange-zero")).mark_rule(color="@faint").encode(y=alt.Y("at:Q")),
         source.transform_filter("datum.asked == 1").mark_area(opacity=0.16, color="@c0").encode(
             x=x, y=alt.Y("low:Q", title="Gain over arm A (nats/token)"), y2="high:Q"
         ),
@@ -210,7 +211,7 @@ def exchange(trade: Trade) -> Chart:
         ),
         description=f"Gain over arm A against width for {len(corpora)} corpora. {said}",
         spec=specify(layers, 320),
-        data={"exchange": frame},
+        data={"exchange": frame, "exchange-zero": pd.DataFrame({"at": [0.0]})},
         table=Table(
             caption=f"Width against context on {trade.corpus}: one design per width under the same budget",
             columns=("Width d", "Best context c (tokens)", "Longest feasible c (tokens)", "Layers L", "Parameters", "Loss", "Gain over arm A"),

@@ -1,0 +1,252 @@
+"""The page as text: self-contained, escaped, bounded, and every number from the result."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from functools import cache
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from report_fixture import make_budget, make_infeasible, make_result
+
+from explorer import report
+from explorer.errors import ExplorerError
+from explorer.report import story, words
+from explorer.report.facts import Facts
+from explorer.report.page import packed
+from explorer.result import Result
+
+ATTACK = '</script><img src=x onerror="boom()">'
+
+
+@cache
+def result() -> Result:
+    return make_result()
+
+
+@cache
+def page() -> str:
+    return report.render(result())
+
+
+class Outline(HTMLParser):
+    """Tags and attributes of a page, scripts' content left out."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+def test_the_page_asks_nothing_of_a_network() -> None:
+    outline = Outline(page())
+    for tag, attrs in outline.tags:
+        for name in ("src", "href", "action", "data", "poster"):
+            value = attrs.get(name)
+            if value is None or (tag == "a" and value.startswith("#")) or value == "data:,":
+                continue
+            pytest.fail(f"<{tag} {name}={value}>")
+    style = page().split("<style>")[1].split("</style>")[0]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_one_library_and_one_script() -> None:
+    scripts = Outline(page()).of("script")
+    assert [s.get("id") for s in scripts if s.get("type") == "application/json"] == [
+        "page-specs", "page-data", "page-colours", "page-state",
+    ]  # fmt: skip
+    assert len([s for s in scripts if not s.get("type")]) == 2
+
+
+def test_five_thousand_designs_stay_under_two_megabytes() -> None:
+    large = report.render(make_result(n_trials=2_500, n_cloud=6_000))
+    assert len(large.encode()) < 2e6
+    data = json.loads(re.search(r'id="page-data">(.*?)</script>', large, re.S)[1])  # type: ignore[index]
+    assert 3_000 < data["designs"]["csv"].count("\n") <= 5_001
+
+
+def test_what_a_user_wrote_is_text() -> None:
+    base = result()
+    assert base.evidence is not None
+    models = base.evidence.models.assign(name=[ATTACK, *base.evidence.models["name"][1:]])
+    evil = replace(
+        base, notes=(ATTACK,), assumptions=(ATTACK,), evidence=replace(base.evidence, models=models),
+        provenance={**base.provenance, ATTACK: ATTACK},
+    )  # fmt: skip
+    text = report.render(evil)
+    assert ATTACK not in text
+    assert Outline(text).of("img") == []
+    assert len(Outline(text).of("script")) == len(Outline(page()).of("script"))
+
+
+def test_the_same_result_gives_the_same_page() -> None:
+    assert report.render(make_result()) == page()
+
+
+def test_the_first_screen_answers_in_two_sentences() -> None:
+    facts = Facts(result())
+    first, second = story.answer(facts)
+    best = facts.best
+    for said in (
+        words.whole(best["context_length"]),
+        words.whole(best["d_model"]),
+        f"{best['loss']:.4f} nats/token",
+        "GPU-hours",
+        "days",
+    ):
+        assert said in first
+    assert "The idea fails for this budget on books" in second
+    assert "4%" in second
+    assert "0.0016 nats" in second
+    figures = page().split('class="cards"')[1].split("</section>")[0]
+    for question in ("Which c, d and L?", "What does it cost?", "Does it fit?", "How is it run?"):
+        assert question in figures
+    for unit in ("GiB per GPU", "GPU-hours", "days", "tokens/s per GPU", "DP 8"):
+        assert unit in figures
+
+
+def test_every_chart_has_words_a_table_and_units() -> None:
+    found = report.charts(result())
+    assert {
+        "front", "plane", "anatomy-memory", "anatomy-flops", "anatomy-time", "sweep-memory", "sweep-flops",
+        "sweep-seconds", "trade-nats", "trade-compute", "exchange", "tornado", "parallel", "importance", "search",
+    } == set(found)  # fmt: skip
+    for chart in found.values():
+        assert re.search(r"\d", chart.takeaway), chart.name
+        assert chart.takeaway.endswith(".")
+        assert len(chart.description) > 60
+        assert chart.table.caption
+        assert chart.table.rows
+        assert all(len(r) == len(chart.table.columns) for r in chart.table.rows), chart.name
+        assert f'data-chart="{chart.name}"' in page()
+
+
+def test_specifications_hold_no_data_of_their_own() -> None:
+    for name, chart in report.charts(result()).items():
+        assert '"values": [{' not in json.dumps(chart.spec), name
+        assert "datasets" not in chart.spec
+
+
+def test_takeaways_follow_the_data() -> None:
+    base = result()
+    moved = replace(base, front=base.front.assign(loss=base.front["loss"] + 1))
+    assert report.charts(moved)["front"].takeaway != report.charts(base)["front"].takeaway
+    assert base.trade is not None
+    doubled = replace(base, search=replace(base.search, hypervolume_share=0.5))
+    assert "50.0%" in report.charts(doubled)["search"].takeaway
+
+
+def test_doubts_are_named() -> None:
+    section = page().split('id="doubts"')[1]
+    for said in (
+        "outside the domain",
+        "ν = 0",
+        "blind to KV heads",
+        "rejected",
+        "staged schedule is conditional",
+    ):
+        assert said in section
+
+
+def test_without_draws_the_page_says_so() -> None:
+    base = result()
+    assert base.verdict is not None
+    bare = replace(base, verdict=replace(base.verdict, with_interval=False))
+    text = report.render(bare)
+    assert "without interval" in text
+
+
+def test_a_run_without_evidence_or_trade_still_reads() -> None:
+    text = report.render(replace(result(), evidence=None, trade=None, verdict=None, claims=()))
+    assert 'data-chart="front"' in text
+    assert 'data-chart="plane"' not in text
+
+
+def test_a_front_of_one_design() -> None:
+    base = result()
+    assert base.evidence is not None
+    one = replace(
+        base, front=base.front.iloc[:1], picks={"best-loss": 0, "longest": 0, "knee": 0},
+        evidence=replace(base.evidence, anatomies=base.evidence.anatomies[:1]),
+    )  # fmt: skip
+    assert "One design is best" in report.render(one)
+
+
+def test_other_objectives_move_the_axes() -> None:
+    budget = make_budget().model_copy(
+        update={"objectives": type(make_budget()).model_fields["objectives"].default[::-1]}
+    )
+    facts = Facts(replace(result(), budget=budget))
+    assert (facts.y.name, facts.x.name) == ("loss", "context_length")
+
+
+def test_an_infeasible_budget_has_a_page_of_its_own() -> None:
+    base = make_infeasible()
+    text = report.render(base)
+    assert "None of the 182,466 designs of the space meets every limit" in text
+    excess = base.nearest.filter(like="excess_").iloc[0]
+    assert f"{words.percent(float(excess.max()))} over" in story.nothing_fits(Facts(base))
+    assert "How far off the nearest designs are" in text
+    assert report.charts(base) == {}
+    assert len(text) < 200_000
+
+
+def test_runs_side_by_side() -> None:
+    text = report.compare([result(), make_result(name="code-run", corpus="code"), make_infeasible()])
+    assert "quality.corpus: books → code" in text
+    assert "nothing fits" in text
+    assert 'data-chart="fronts"' in text
+    with pytest.raises(ExplorerError, match="at least two runs"):
+        report.compare([result()])
+
+
+def test_pictures(tmp_path: Any) -> None:
+    base = result()
+    assert base.evidence is not None
+    small = replace(base, evidence=None, trade=None)
+    paths = report.save_charts(small, tmp_path, ("svg", "png"))
+    assert {p.suffix for p in paths} == {".svg", ".png"}
+    drawn = (tmp_path / "front.svg").read_text("utf-8")
+    assert "What can be had" in drawn
+    assert "@" not in re.sub(r"[\w.]+@[\w.]+", "", " ".join(re.findall(r'(?:fill|stroke)="([^"]*)"', drawn)))
+    with pytest.raises(ExplorerError, match="svg or png"):
+        report.save_charts(small, tmp_path, ("gif",))
+
+
+def test_packed_tables_unfold_to_themselves() -> None:
+    import csv
+    import io
+
+    frame = report.charts(result())["front"].data["designs"]
+    found = packed(frame)
+    rows = list(csv.DictReader(io.StringIO(found["csv"])))
+    for column in frame.columns:
+        values = [r[column] for r in rows]
+        if column in found["levels"]:
+            values = [found["levels"][column][int(v)] for v in values]
+        if found["types"][column] == "number" and not isinstance(values[0], str):
+            assert [float(v) for v in values] == pytest.approx(frame[column].tolist(), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (words.percent(0.0163), "1.6%"), (words.percent(2.24), "224%"), (words.probability(0.0), "<1%"),
+        (words.probability(0.999), ">99%"), (words.nats(-0.00004), "0.0000 nats"), (words.nats(-0.0123), "−0.0123 nats"),
+        (words.number(1.6e22), "1.60 × 10²²"), (words.number(float("inf")), "unbounded"), (words.days(0.25), "6.0 hours"),
+        (words.compute(0.26), "26% more compute"), (words.compute(2.24), "3.2 times the compute"), (words.tokens(27648), "27,648 tokens"),
+        (words.listed(["a", "b", "c"]), "a, b and c"), (words.limit("my_limit"), "my limit"), (words.memory(2**30 * 71.2), "71.2 GiB"),
+    ],
+)  # fmt: skip
+def test_numbers_read_as_people_write_them(said: str, expected: str) -> None:
+    assert said == expected
