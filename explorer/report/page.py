@@ -154,7 +154,7 @@ def environment() -> jinja2.Environment:
     )
     loaded.filters |= {
         "percent": words.percent, "probability": words.probability, "whole": words.whole, "number": words.number,
-        "sentence": words.sentence, "slug": lambda text: "".join(ch if ch.isalnum() else "-" for ch in text.lower()),
+        "sentence": words.sentence, "tidy": words.tidy, "slug": lambda text: "".join(ch if ch.isalnum() else "-" for ch in text.lower()),
     }  # fmt: skip
     loaded.policies["json.dumps_function"] = _dumps
     loaded.policies["json.dumps_kwargs"] = {}

@@ -71,7 +71,7 @@ def _groups(scores: Scores) -> Chart | None:
         source.mark_tick(color="@hot", thickness=2, size=18).encode(x="budget:Q", y=y, tooltip=tips),
     ]  # fmt: skip
     worst = max(scores.groups, key=lambda g: g.median_error)
-    said = f"The largest median error is {words.percent(worst.median_error)}, for {worst.what} of {worst.group} ({worst.n} measurements)."
+    said = f"The largest median error is {words.percent(worst.median_error)}, for {worst.what} of {worst.group} ({words.whole(worst.n)} {'measurement' if worst.n == 1 else 'measurements'})."
     return Chart(
         name="groups", title="Error by group", takeaway=said, description=f"Median and 90th percentile of the error per group. {said}",
         how_to_read="The upright stroke is the group’s stated budget of the median error.",

@@ -71,6 +71,11 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{min(places, 6)}f}".replace("-", MINUS)
 
 
+def tidy(text: str) -> str:
+    """`c = 8,192` kept on one line."""
+    return text.replace(" = ", "\u00a0=\u00a0")
+
+
 def with_unit(value: float, unit: str) -> str:
     """3.76% more FLOPs, 12 × d, 1.2 GiB: the unit set as its kind is."""
     return f"{number(value)}{'' if unit.startswith('%') else ' '}{unit}"
@@ -183,7 +188,10 @@ def sentence(text: str) -> str:
     text = text.strip()
     if not text:
         return text
-    first = text if text[0].isdigit() else text[0].upper() + text[1:]
+    word = text.split(" ", 1)[0]
+    # Symbols (ν) and names (budget.gpu_memory) keep the case that makes them what they are.
+    plain = word.isascii() and len(word) > 1 and not set("._=") & set(word.rstrip(".:,"))
+    first = text[0].upper() + text[1:] if plain else text
     return first if first[-1] in ".!?" else first + "."
 
 

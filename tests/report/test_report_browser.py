@@ -110,7 +110,7 @@ def test_a_brush_links_front_plane_and_table(opened: Opened) -> None:
     assert page.locator("#front-table tr.picked").count() == chosen
     page.keyboard.press("Escape")
     assert page.locator("#selection").text_content() == "Nothing is selected."
-    drag(page, "plane", 0.02, 0.1, 0.98, 0.95)
+    drag(page, "plane", 0.18, 0.15, 0.97, 0.85)
     assert page.locator("#front-table tr.picked").count() == 6
 
 
@@ -160,10 +160,11 @@ def test_another_axis_redraws_the_front(opened: Opened) -> None:
 
 def test_the_table_sorts_and_filters(opened: Opened) -> None:
     page = opened.page
-    losses = lambda: [
-        float(x)
-        for x in page.locator("#front-table tbody tr:not([hidden]) td:nth-child(5)").all_text_contents()
-    ]
+
+    def losses() -> list[float]:
+        shown = page.locator("#front-table tbody tr:not([hidden]) td:nth-child(5)")
+        return [float(x) for x in shown.all_text_contents()]
+
     header = page.locator("#front-table button[data-key=loss]")
     header.click()
     assert losses() == sorted(losses())
@@ -223,7 +224,7 @@ def test_narrow_screens_do_not_scroll_sideways(browser: Any, folder: Path, width
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["report.html", "infeasible.html", "compare.html"])
 def test_no_serious_barrier(browser: Any, folder: Path, name: str, scheme: str) -> None:
-    given = os.environ.get("EXPLORER_AXE")
+    given = os.environ.get("EXPLORER_TEST_AXE")
     places = (
         [Path(given)]
         if given
@@ -232,7 +233,7 @@ def test_no_serious_barrier(browser: Any, folder: Path, name: str, scheme: str) 
     axe = next((p for p in places if p.is_file()), None)
     if axe is None:
         pytest.skip(
-            "axe-core is not here; `npm install --no-save axe-core` or EXPLORER_AXE=/path/to/axe.min.js"
+            "axe-core is not here; `npm install --no-save axe-core` or EXPLORER_TEST_AXE=/path/to/axe.min.js"
         )
     one = Opened(browser, folder / name, color_scheme=scheme)
     one.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")

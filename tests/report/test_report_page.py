@@ -250,3 +250,34 @@ def test_packed_tables_unfold_to_themselves() -> None:
 )  # fmt: skip
 def test_numbers_read_as_people_write_them(said: str, expected: str) -> None:
     assert said == expected
+
+
+def test_scores_as_a_page() -> None:
+    from explorer.validation import read, score
+
+    scores = score(read(None))
+    text = report.validation_page(scores)
+    assert 'data-chart="groups"' in text
+    assert 'data-chart="rows"' in text
+    assert f"{len(scores.groups)} groups" in text
+
+
+def test_a_fit_as_a_page() -> None:
+    import numpy as np
+
+    from explorer.quality.fitting.runs import fit_runs
+
+    rng = np.random.default_rng(0)
+    n, d = 10 ** rng.uniform(8, 9.5, 60), 10 ** rng.uniform(9.5, 11, 60)
+    loss = 1.8 + 480 / n**0.35 + 2100 / d**0.37 + rng.normal(0, 0.004, 60)
+    found = fit_runs({"N": n, "D": d, "loss": loss}, name="mine", bootstraps=20)
+    text = report.fit_page(found)
+    assert 'data-chart="residuals"' in text
+    assert "Fit of law mine" in text
+    assert "condition number" in text
+
+
+def test_names_and_symbols_keep_their_case() -> None:
+    assert words.sentence("ν makes it so") == "ν makes it so."
+    assert words.sentence("budget.gpu_memory is clipped") == "budget.gpu_memory is clipped."
+    assert words.sentence("loss rises") == "Loss rises."
