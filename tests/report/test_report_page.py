@@ -274,7 +274,7 @@ def test_a_fit_as_a_page() -> None:
     text = report.fit_page(found)
     assert 'data-chart="residuals"' in text
     assert "Fit of law mine" in text
-    assert "condition number" in text
+    assert "Condition number of the fit" in text
 
 
 def test_names_and_symbols_keep_their_case() -> None:
