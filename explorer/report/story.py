@@ -102,16 +102,18 @@ def cost(a: Arm, c: Arm) -> str:
     """How parameters, FLOPs and memory move from arm A to arm C."""
     moves = []
     for label, before, after in (
-        ("size", a.n_params, c.n_params),
+        ("parameters", a.n_params, c.n_params),
         ("training FLOPs", a.train_flops, c.train_flops),
         ("memory per GPU", a.peak_device_bytes, c.peak_device_bytes),
     ):
         if before and after and math.isfinite(before) and math.isfinite(after):
             change = after / before - 1
             if abs(change) < 0.005:
-                moves.append(f"the same {label}")
+                moves.append(f"the same {'size' if label == 'parameters' else label}")
             else:
-                moves.append(f"{words.percent(abs(change))} {'more' if change > 0 else 'less'} {label}")
+                moves.append(
+                    f"{words.percent(abs(change))} {'more' if change > 0 else ('fewer' if label != 'memory per GPU' else 'less')} {label}"
+                )
     return f"with {words.listed(moves)}" if moves else "under the same budget"
 
 

@@ -235,7 +235,7 @@
       const total = Object.values(parts[quantity]).reduce((a, b) => a + b, 0), top = Object.entries(parts[quantity]).sort((a, b) => b[1] - a[1])[0];
       const unit = { memory: "GiB per GPU", flops: "GFLOPs per token", time: "µs per token" }[quantity];
       const rest = other ? `; ${beside} takes ${number.format(Object.values(other).reduce((a, b) => a + b, 0))} ${unit} in all` : "";
-      say(name, `${top[0][0].toUpperCase()}${top[0].slice(1)} takes ${Math.round(100 * top[1] / total)}% of ${number.format(total)} ${unit}${rest}.`);
+      say(name, `The largest part is ${top[0]}, ${Math.round(100 * top[1] / total)}% of ${number.format(total)} ${unit}${rest}.`);
       anatomyTable(name, parts[quantity], other, beside, unit);
     }
     if (scroll) $("#h-apart")?.scrollIntoView({ block: "start" });

@@ -175,9 +175,7 @@ def takeaway(quantity: str, best: Mapping[str, float], model: str | None, other:
     unit = PARTS[quantity][1]
     total = sum(best.values())
     top = max(best, key=lambda p: best[p])
-    text = (
-        f"{words.sentence(top)[:-1]} takes {words.percent(best[top] / total)} of {words.number(total)} {unit}"
-    )
+    text = f"The largest part is {top}, {words.percent(best[top] / total)} of {words.number(total)} {unit}"
     if model and other:
         text += f"; {model} takes {words.number(sum(other.values()))} {unit} in all"
     return f"{text}."
