@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from explorer.catalog.metrics import METRICS, Direction
 from explorer.units import FloatArray, Num
 
+DECIMALS = 11
+"""Of a coordinate: designs whose figures differ by rounding alone (all hours of a limit) are equal."""
 REFERENCE_MARGIN = 0.1
 """Beyond the worst corner, in units of the front's range (Ishibuchi et al. 2018 advise 1/(points − 1))."""
 
@@ -37,7 +39,7 @@ class Objective:
         if scale == "log2":
             with np.errstate(divide="ignore", invalid="ignore"):
                 raw = np.log2(raw)
-        return -raw if self.direction == "maximize" else raw
+        return np.round(-raw if self.direction == "maximize" else raw, DECIMALS)
 
 
 def coordinates(objectives: Sequence[Objective], values: Mapping[str, Num]) -> FloatArray:
@@ -152,28 +154,43 @@ def hypervolume(points: FloatArray, reference: FloatArray) -> float:
 def greedy(front: FloatArray, reference: FloatArray, share: float = 1.0) -> list[int]:
     """Rows of `front` in order of hypervolume gained, each the best after those before it.
 
-    Stops once `share` of the whole front's hypervolume is reached: the length is then about the
-    fewest points with which any search can reach that share. Gains only fall as points are added
-    (hypervolume is submodular), so a stale gain is an upper bound and is renewed only when it leads.
+    Stops once `share` of the whole front's hypervolume is reached: the length is then about the fewest
+    points with which any search can reach that share.
     """
-    total = hypervolume(front, reference)
+    return _greedy(front, reference, share * hypervolume(front, reference), len(front))[0]
+
+
+def ranking(front: FloatArray, reference: FloatArray, strict: int) -> NDArray[np.int64]:
+    """All rows of `front`: the first `strict` as `greedy` has them, the rest by upper bounds of their gain."""
+    chosen, gains = _greedy(front, reference, np.inf, min(strict, len(front)))
+    rest = np.argsort(-gains, kind="stable")
+    ranked: NDArray[np.int64] = np.append(chosen, rest[~np.isin(rest, chosen)]).astype(np.int64)
+    return ranked
+
+
+def _greedy(
+    front: FloatArray, reference: FloatArray, enough: float, most: int
+) -> tuple[list[int], FloatArray]:
+    """Rows chosen, and for every other row an upper bound of what it would still gain.
+
+    Gains only fall as points are added (hypervolume is submodular), so a stale gain is an upper bound and
+    is renewed only when it leads.
+    """
     alone = np.prod(np.maximum(reference - front, 0.0), axis=1)
     gains = np.where(np.isfinite(alone), alone, 0.0)
     chosen: list[int] = []
     reached = 0.0
-    while len(chosen) < len(front) and reached < share * total * (1 - 1e-12):
-        while True:
-            k = int(np.argmax(gains))
-            fresh = hypervolume(front[[*chosen, k]], reference) - reached
-            gains[k] = fresh
-            if fresh >= np.delete(gains, k).max(initial=0.0):
-                break
+    while len(chosen) < most and reached < enough * (1 - 1e-12):
+        fresh: set[int] = set()
+        while (k := int(np.argmax(gains))) not in fresh:
+            gains[k] = hypervolume(front[[*chosen, k]], reference) - reached
+            fresh.add(k)
         if gains[k] <= 0:
             break
         chosen.append(k)
         reached += float(gains[k])
         gains[k] = -1.0
-    return chosen
+    return chosen, gains
 
 
 def knee(front: FloatArray) -> int:

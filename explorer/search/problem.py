@@ -9,6 +9,7 @@ relative excesses over a limit, feasible at or below zero; a design that breaks 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer import quality
-from explorer.cost import Hardware, Setting, best_plan, flops, parameters, serving_bytes
+from explorer.cost import (
+    Hardware,
+    Setting,
+    best_plan,
+    flops,
+    parameters,
+    peak_device_bytes,
+    serving_bytes,
+)
+from explorer.cost.plans import RECOMPUTES, ZERO_STAGES
 from explorer.design import Design, Plan, arrays
 from explorer.search.evaluation import Evaluation
 from explorer.search.front import Objective
@@ -30,6 +40,8 @@ if TYPE_CHECKING:
     from explorer.search.sweep import Block, Dominated
 
 HOUR, DAY = 3600.0, 86400.0
+FOLDED = 0.8
+"""A table is folded into a grid when it has at most this share of distinct rows besides depth."""
 N_DRAWS = 200
 """Posterior draws behind the loss interval of a table's rows."""
 
@@ -179,7 +191,15 @@ class Problem:
         return counts.total if self.law.n_counts == "total" else counts.non_embedding
 
     def _plan(self, design: Design) -> Planned:
-        return best_plan(design, self.setting, self.hardware, self.memory_limit_bytes)
+        """The best plan of every design; rows of a table that differ in depth alone share the work."""
+        folded = fold(design)
+        if folded is None:
+            return best_plan(design, self.setting, self.hardware, self.memory_limit_bytes)
+        grid, cell, depth = folded
+        found = best_plan(grid, self.setting, self.hardware, self.memory_limit_bytes)
+        columns = {f.name: getattr(found, f.name) for f in fields(found)}
+        rows: dict[str, Any] = {k: v[cell, depth] for k, v in columns.items() if isinstance(v, np.ndarray)}
+        return replace(found, **rows)
 
     def _short(self, design: Design, planned: Planned) -> Planned | None:
         """The best plans at the short window, in the designs' shape; None where nothing is staged."""
@@ -221,13 +241,23 @@ class Problem:
         """Objectives and constraints of lattice indices (n, 9)."""
         figures = np.empty((len(points), len(self.objectives)))
         constraints: dict[str, FloatArray] = {}
-        for rows, design in self.lattice.tables(points):
+        for rows, design in self._by_schedule(points):
             found = self.evaluate(design)
             for k, objective in enumerate(self.objectives):
                 figures[rows, k] = found.metric(objective.name)
             for name, excess in found.constraints.items():
                 constraints.setdefault(name, np.empty(len(points)))[rows] = excess
         return Outcome(self.objectives, figures, constraints)
+
+    def _by_schedule(self, points: IntArray) -> Iterator[tuple[IntArray, Design]]:
+        """Tables of one schedule each: constant designs need no second plan."""
+        schedule = points[:, AXES.index("schedule")]
+        for kind in np.unique(schedule):
+            some = np.flatnonzero(schedule == kind)
+            for rows, design in self.lattice.tables(points[some]):
+                if not self.lattice.schedule[kind].staged_from:
+                    design = design.with_(staged_from=0, staged_share=0)
+                yield some[rows], design
 
     def screen(self, points: IntArray) -> FloatArray:
         """(n,) largest excess over the limits that need no plan: parameters and serving memory."""
@@ -245,6 +275,31 @@ class Problem:
             held = serving_bytes(design, s.batch, s.weight_bits, s.kv_bits)
             worst = np.maximum(worst, held / s.gpu_memory - 1)
         return worst
+
+    def estimate(self, points: IntArray) -> FloatArray:
+        """(n, m) coordinates of the objectives by closed forms alone: no plan is looked for."""
+        from explorer.search.sweep import estimate
+
+        found = np.empty((len(points), len(self.objectives)))
+        for rows, design in self.lattice.tables(points):
+            for k, values in enumerate(estimate(self, design)):
+                found[rows, k] = values
+        return found
+
+    def hints(self, points: IntArray) -> FloatArray:
+        """(n, modes) whether the plainest plan fits in memory under each recompute mode, 1 or 0: where the
+        best plan is likely to change, told by closed forms alone."""
+        template, n_gpus = self.setting.plan, self.hardware.n_gpus
+        modes = RECOMPUTES[template.implementation]
+        plain = template.with_(data_parallel=n_gpus, zero_stage=max(ZERO_STAGES[template.implementation]))
+        found = np.empty((len(points), len(modes)))
+        for rows, design in self.lattice.tables(points):
+            one = design.with_(staged_from=0, staged_share=0)
+            plan = plain.with_(global_batch=self.setting.global_batch(one))
+            for k, mode in enumerate(modes):
+                held = peak_device_bytes(one, plan.with_(recompute=mode))
+                found[rows, k] = held <= self.memory_limit_bytes
+        return found
 
     def columns(self, points: IntArray) -> dict[str, NDArray[Any]]:
         """Everything known of lattice indices (n, 9), one array per column, units in the names."""
@@ -269,6 +324,23 @@ class Problem:
 
     def _any_point(self) -> IntArray:
         return np.zeros((1, len(AXES)), dtype=np.int64)
+
+
+def fold(design: Design) -> tuple[Design, IntArray, IntArray] | None:
+    """A table as an open grid of its distinct rows without depth × its distinct depths, and where each row
+    lies in it; None for what is no table or repeats little."""
+    columns = arrays(design)
+    depth = columns.pop("n_layers", None)
+    if depth is None or depth.ndim != 1 or any(v.shape != depth.shape for v in columns.values()):
+        return None
+    if not columns or len(depth) < 2:
+        return None
+    cells, cell = np.unique(np.stack(list(columns.values()), axis=1), axis=0, return_inverse=True)
+    if len(cells) > FOLDED * len(depth):
+        return None
+    depths, at = np.unique(depth, return_inverse=True)
+    open_columns: dict[str, Any] = {name: cells[:, k : k + 1] for k, name in enumerate(columns)}
+    return design.with_(**open_columns, n_layers=depths[None, :]), cell.reshape(-1), at
 
 
 def _staged(design: Design) -> Any:

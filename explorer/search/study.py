@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import optuna
 
+from explorer.search.evaluators import Evaluator, resolve
 from explorer.search.exact import Exact, exact_front
 from explorer.search.front import Ruler, nondominated
+from explorer.search.measured import MeasuredSampler
 from explorer.search.outcome import Outcome, SearchProblem
 from explorer.search.samplers import make
+from explorer.search.shared import SharedStudy, column_table, errors, open_storage
 from explorer.search.space import IntArray
 from explorer.search.storage import Journal, name_metrics
 from explorer.search.variables import Variables
@@ -67,13 +70,17 @@ def explore(
     trials: int,
     sampler: str = "auto",
     seed: int = 0,
+    storage: str | None = None,
     journal: Path | None = None,
+    evaluator: Evaluator | str | None = None,
     on_progress: Callable[..., Any] | None = None,
 ) -> Search:
     """Search `problem` for its front with `trials` trials, and measure the result against the exact front.
 
     `sampler` is a name of `samplers.NAMES` or `exact`, which asks for the exact front itself. `journal`
     is a file that keeps the study; an unfinished one of the same problem and seed is continued.
+    `storage` is an Optuna storage URL that several processes share. `evaluator` measures designs for real
+    (see `evaluators`). With either, trials are kept one by one as they are told.
     `on_progress(phase, done, total, note)` hears how far it is.
     """
     began = time.perf_counter()
@@ -81,6 +88,12 @@ def explore(
     size = problem.lattice.size
     exact = exact_front(problem, lambda share: hear("exact", int(share * size), size))
     run = _Run(problem, sampler, seed, exact)
+    if storage is not None or evaluator is not None:
+        where = storage or journal
+        kept = open_storage(where) if where is not None else optuna.storages.InMemoryStorage()
+        call = resolve(evaluator) if evaluator is not None else None
+        run.take_part(kept, call, trials, lambda n: hear("search", n, trials))
+        return run.result(time.perf_counter() - began)
     if journal is not None:
         run.keep(Journal(journal, run.study, run.identity))
     wanted = len(exact.points) if sampler == "exact" else trials
@@ -116,6 +129,9 @@ class _Run:
         self.outcomes: list[Outcome] = []
         self.n_told = 0
         self.journal: Journal | None = None
+        self.notes: tuple[str, ...] = ()
+        self.measured: dict[str, np.ndarray[Any, Any]] | None = None
+        """The trials' columns where an evaluator measured them."""
 
     def keep(self, journal: Journal) -> None:
         """Persist every batch from here on."""
@@ -139,6 +155,32 @@ class _Run:
             )
         self.n_told += n
 
+    def take_part(
+        self,
+        storage: optuna.storages.BaseStorage,
+        evaluator: Evaluator | None,
+        wanted: int,
+        on_told: Callable[[int], Any],
+    ) -> None:
+        """Work on the study in a storage until `wanted` proposals have come to an end."""
+        if evaluator is not None:
+            self.identity["evaluator"] = f"{evaluator.__module__}:{evaluator.__qualname__}"
+            if self.sampler_name == "auto":
+                self.sampler = MeasuredSampler(self.problem, seed=self.seed)
+        shared = SharedStudy(self.problem, self.sampler, storage, self.identity, evaluator)
+        shared.work(wanted, on_told)
+        points, told = shared.results(wanted)
+        self.study, self.n_told = shared.study, len(told)
+        self.notes = tuple(errors(shared.study.get_trials(deepcopy=False)))
+        self.points.append(points)
+        figures = np.array([list(t.values) for t in told], dtype=float)
+        names = told[0].constraints if told else {}
+        constraints = {n: np.array([t.constraints[n] for t in told]) for n in names}
+        shape = (len(told), len(self.problem.objectives))
+        self.outcomes.append(Outcome(self.problem.objectives, figures.reshape(shape), constraints))
+        if evaluator is not None:
+            self.measured = column_table(told)
+
     @property
     def coordinates(self) -> FloatArray:
         return np.vstack([o.coordinates for o in self.outcomes])
@@ -158,7 +200,8 @@ class _Run:
 
         problem, exact = self.problem, self.exact
         points = np.vstack(self.points)
-        table = pd.DataFrame({"number": np.arange(len(points)), **problem.columns(points)})
+        columns = problem.columns(points) if self.measured is None else self.measured
+        table = pd.DataFrame({"number": np.arange(len(points)), **columns}).infer_objects()
         found, feasible = self.coordinates, self.feasible
         good = np.flatnonzero(feasible)
         front_rows = good[nondominated(found[good])]
@@ -191,6 +234,7 @@ class _Run:
             curve=tuple((k + 1, float(v)) for k, v in enumerate(curve)),
             seconds=seconds,
             study=self.study,
+            notes=self.notes,
         )
 
 

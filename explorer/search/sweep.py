@@ -133,6 +133,20 @@ def _block(problem: Problem, box: Box, dominated: Dominated) -> Block:
 
 def _bounds(problem: Problem, design: Design) -> list[FloatArray] | None:
     """For each objective, coordinates that no plan can beat; None where one of them has no such bound."""
+    bounded = {"context_length", "n_params", "n_params_non_embedding", "n_params_active", "kv_cache_bytes",
+               "serving_bytes", "n_tokens", "loss"}  # fmt: skip
+    for o in problem.objectives:
+        wrong_way = (o.name, o.direction) in (("n_tokens", "minimize"), ("loss", "maximize"))
+        if o.name not in bounded or wrong_way:
+            return None
+    return estimate(problem, design)
+
+
+def estimate(problem: Problem, design: Design) -> list[FloatArray]:
+    """For each objective, its coordinates if every operation ran at the peak and every plan fitted.
+
+    Where no such figure exists (memory under a plan), zero.
+    """
     known: dict[str, Callable[[], Num]] = {
         "context_length": lambda: design.context_length,
         "n_params": lambda: parameters(design).total,
@@ -140,16 +154,17 @@ def _bounds(problem: Problem, design: Design) -> list[FloatArray] | None:
         "n_params_active": lambda: parameters(design).active,
         "kv_cache_bytes": lambda: _kv_cache(problem, design),
         "serving_bytes": lambda: _serving(problem, design),
-        "n_tokens": lambda: _most_tokens(problem, design),
+        "n_tokens": lambda: _ideal(problem, design)[0],
+        "train_flops": lambda: _ideal(problem, design)[0] * _ideal(problem, design)[2],
+        "gpu_hours": lambda: _ideal_seconds(problem, design),
+        "days": lambda: _ideal_seconds(problem, design),
+        "energy_kwh": lambda: _ideal_seconds(problem, design),
+        "price": lambda: _ideal_seconds(problem, design),
+        "tokens_per_second_per_gpu": lambda: 1 / _ideal(problem, design)[1],
+        "step_seconds": lambda: _ideal(problem, design)[1],
         "loss": lambda: _least_loss(problem, design),
     }
-    if any(o.name not in known for o in problem.objectives):
-        return None
-    if any(o.name == "n_tokens" and o.direction == "minimize" for o in problem.objectives) or any(
-        o.name == "loss" and o.direction == "maximize" for o in problem.objectives
-    ):
-        return None
-    return [o.coordinates(known[o.name]()) for o in problem.objectives]
+    return [o.coordinates(known.get(o.name, lambda: 1.0)()) for o in problem.objectives]
 
 
 def _kv_cache(problem: Problem, design: Design) -> Num:
@@ -162,8 +177,8 @@ def _serving(problem: Problem, design: Design) -> Num:
     return serving_bytes(design, s.batch if s else 1, s.weight_bits if s else 16, s.kv_bits if s else 16)
 
 
-def _most_tokens(problem: Problem, design: Design) -> Num:
-    """Training tokens if every operation ran at the accelerators' peak, and no plan stood in the way."""
+def _ideal(problem: Problem, design: Design) -> tuple[Num, Num, Num]:
+    """Training tokens, seconds per token and model FLOPs per token, every operation at the peak rate."""
     hardware = problem.hardware
     staged = (np.asarray(design.staged_from) > 0) & (np.asarray(design.staged_from) < design.context_length)
     per_token = flops(design).train_per_token("causal")
@@ -179,7 +194,13 @@ def _most_tokens(problem: Problem, design: Design) -> Num:
     most: Num = np.inf
     for value in allowed.values():
         most = np.minimum(most, value)
-    return np.maximum(most, 1.0)
+    return np.maximum(most, 1.0), seconds, per_token
+
+
+def _ideal_seconds(problem: Problem, design: Design) -> Num:
+    """Seconds of the whole training at the peak rate: what hours, energy and price grow with."""
+    n_tokens, seconds, _ = _ideal(problem, design)
+    return n_tokens * seconds
 
 
 def _least_loss(problem: Problem, design: Design) -> Num:
@@ -187,7 +208,7 @@ def _least_loss(problem: Problem, design: Design) -> Num:
     return quality.loss(
         problem.coefficients,
         n_params=problem.law_params(design),
-        n_tokens=_most_tokens(problem, design),
+        n_tokens=_ideal(problem, design)[0],
         context_length=design.context_length,
         aspect=design.d_model / design.n_layers,
         staged_from=design.staged_from,

@@ -1,0 +1,90 @@
+"""What a few evaluated designs say of the others: a ridge on quadratic features, and nearest neighbours.
+
+The ridge carries the trend, the neighbours what jumps (another plan becomes the best). Both are cheap
+enough to ask about tens of thousands of designs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from explorer.search.outcome import SearchProblem
+from explorer.search.space import AXES, IntArray
+from explorer.units import FloatArray
+
+RIDGE = 1e-6
+NEIGHBOURS = 4
+SAME = 1e-9
+HINT_WEIGHT = 0.5
+_CHUNK = 4096
+
+
+class Features:
+    """Lattice indices as numbers: logs of sizes scaled to [−1, 1], a switch per category, alignment of
+    widths, and whatever hints the problem gives."""
+
+    def __init__(self, problem: SearchProblem) -> None:
+        self._hints = getattr(problem, "hints", None)
+        self._sizes: list[tuple[int, FloatArray]] = []
+        self._others: list[tuple[int, FloatArray]] = []
+        for axis, name in enumerate(AXES):
+            values = getattr(problem.lattice, name)
+            if len(values) < 2:
+                continue
+            if isinstance(values, tuple) or values[0] == 0:
+                self._others += [(axis, np.eye(len(values))[k]) for k in range(1, len(values))]
+                continue
+            logs = np.log(values)
+            self._sizes.append((axis, 2 * (logs - logs[0]) / (logs[-1] - logs[0]) - 1))
+            if name == "d_model":
+                # Matrix units run widths off powers of two slower: a jump that no smooth trend follows.
+                self._others.append((axis, alignment(values)))
+
+    def place(self, points: IntArray) -> FloatArray:
+        """(n, p) coordinates in which neighbours are near."""
+        columns = [values[points[:, axis]] for axis, values in (*self._sizes, *self._others)]
+        if self._hints is not None:
+            columns += list(HINT_WEIGHT * self._hints(points).T)
+        return np.stack(columns, axis=1) if columns else np.zeros((len(points), 1))
+
+    def expand(self, place: FloatArray) -> FloatArray:
+        """(n, q) what the ridge sees: constant, linear, products of sizes with everything."""
+        p, n_sizes = place.shape[1], len(self._sizes)
+        pairs = [place[:, i] * place[:, j] for i in range(n_sizes) for j in range(i, p)]
+        return np.stack([np.ones(len(place)), *place.T, *pairs], axis=1)
+
+
+def alignment(widths: FloatArray) -> FloatArray:
+    """Log of the largest power of two, up to 256, that divides each width, scaled to [0, 1]."""
+    whole = np.rint(widths).astype(np.int64)
+    return np.asarray(np.log2(np.minimum(whole & -whole, 256)) / 8)
+
+
+class Surrogate:
+    """Predicts columns (n, q) of evaluated designs for others, by their places (see `Features`)."""
+
+    def __init__(self, features: Features, place: FloatArray, values: FloatArray) -> None:
+        self._features, self._place = features, place
+        x = features.expand(place)
+        gram = x.T @ x + RIDGE * len(x) * np.eye(x.shape[1])
+        self._weights: FloatArray = np.asarray(np.linalg.solve(gram, x.T @ values), dtype=np.float64)
+        self._rest: FloatArray = values - x @ self._weights
+        # What never varies (hours, where their limit binds) must not be predicted to vary by rounding.
+        self._same = np.ptp(values, axis=0) < SAME
+        self._level: FloatArray = values.mean(axis=0)
+
+    def predict(self, place: FloatArray) -> FloatArray:
+        """(n, q)"""
+        out = np.empty((len(place), self._rest.shape[1]))
+        k = min(NEIGHBOURS, len(self._place))
+        squared = (self._place**2).sum(axis=1)
+        for start in range(0, len(place), _CHUNK):
+            some = place[start : start + _CHUNK]
+            trend = self._features.expand(some) @ self._weights
+            distance = np.maximum(squared - 2 * some @ self._place.T + (some**2).sum(axis=1)[:, None], 0)
+            near = np.argpartition(distance, k - 1, axis=1)[:, :k]
+            weight = 1 / (np.take_along_axis(distance, near, axis=1) + 1e-4)
+            weight /= weight.sum(axis=1, keepdims=True)
+            found = trend + np.einsum("nk,nkq->nq", weight, self._rest[near])
+            out[start : start + _CHUNK] = np.where(self._same, self._level, found)
+        return out
