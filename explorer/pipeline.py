@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.errors import ExplorerError
-from explorer.units import format_bytes, format_count
+from explorer.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from explorer.budget import Budget
+    from explorer.claims.setting import Setting
     from explorer.result import Result
     from explorer.search.problem import Problem
     from explorer.search.study import Search
@@ -51,6 +51,7 @@ def run(
     that an interrupted run can be continued. `n_draws` = 0 answers at the law's central values, without
     interval. Raises ExplorerError on input that cannot be run; a budget that nothing meets is a result.
     """
+    from explorer.checking import lattice_notes
     from explorer.claims import ledger, trade, verdict
     from explorer.claims.setting import Setting
     from explorer.errors import NothingFits
@@ -72,7 +73,7 @@ def run(
         )
     weighed, found, evidence = None, None, None
     picks = _picks(search, problem)
-    notes = [*budget.notes, *search.notes, *_lattice_notes(problem)]
+    notes = [*budget.notes, *search.notes, *lattice_notes(problem)]
     with clock("trade"):
         setting = Setting.of(problem)
         try:
@@ -102,7 +103,7 @@ def run(
         trade=weighed,
         verdict=found,
         evidence=evidence,
-        nearest=_nearest(problem, search) if not picks else search.trials.iloc[:0],
+        nearest=search.trials.iloc[:0] if picks else _nearest(problem, setting),
         assumptions=_assumptions(problem, weighed),
         notes=tuple(dict.fromkeys(notes)),
         timings=clock.seconds,
@@ -139,7 +140,8 @@ def run_in(
     )
     began = time.perf_counter()
     _draw(result, folder, formats)
-    result.timings["report"] = round(time.perf_counter() - began, 3)  # type: ignore[index]
+    seconds = round(time.perf_counter() - began, 3)
+    result = replace(result, timings={**result.timings, "report": seconds})
     result.save(folder)
     return result
 
@@ -181,12 +183,11 @@ def compare(folders: Sequence[Path], output: Path) -> list[dict[str, Any]]:
 
 def export(source: str, target: str, pick: str) -> str:
     """The text of a design in another program's format: a pick of a run's front, or a catalogue model."""
-    from explorer.catalog import model
-    from explorer.formats import write
+    from explorer.formats import named, write
 
     folder = Path(source)
-    if not folder.is_dir():
-        return write(model(source).design, None, target)
+    if not (folder / "summary.json").is_file():
+        return write(named(source), None, target)
     from explorer.evidence import design_of, plan_of
     from explorer.result import load
     from explorer.search import Problem
@@ -207,99 +208,6 @@ def export(source: str, target: str, pick: str) -> str:
     )
     return write(
         design, plan_of(problem, design), target, n_tokens=float(chosen["n_tokens"]), remarks=remarks
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """What a budget asks, before any search."""
-
-    name: str
-    n_listed: int
-    n_lattice: int
-    n_feasible: int
-    n_plans: int
-    stopped_by: Mapping[str, int]
-    """Limit → designs of the lattice that break it."""
-    tokens_by_limit: Mapping[str, tuple[float, float]]
-    """Training limit → fewest and most tokens it allows over the feasible designs."""
-    blind_to: tuple[str, ...]
-    nearest: Mapping[str, float] = field(default_factory=dict)
-    """Where nothing is feasible: least excess over each limit, as a share of it."""
-    notes: tuple[str, ...] = ()
-    seconds: float = 0.0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for `--json`."""
-        from dataclasses import asdict
-
-        return asdict(self)
-
-    def lines(self) -> list[str]:
-        """For a person."""
-        lines = [
-            f"{self.name}: {self.n_lattice:,} designs on the lattice "
-            f"({self.n_listed - self.n_lattice:,} listed ones cannot be built or repeat another), "
-            f"{self.n_plans:,} plans each",
-            f"feasible: {self.n_feasible:,} ({self.n_feasible / max(self.n_lattice, 1):.1%})",
-        ]
-        for name, n in self.stopped_by.items():
-            lines.append(f"limit {name}: stops {n:,} designs ({n / max(self.n_lattice, 1):.1%})")
-        for name, (low, high) in self.tokens_by_limit.items():
-            lines.append(f"training {name}: allows {format_count(low)} to {format_count(high)} tokens")
-        for name, excess in self.nearest.items():
-            lines.append(f"nothing is feasible; nearest design to {name}: {excess:+.1%} of the limit")
-        if self.blind_to:
-            lines.append(f"the loss is blind to: {', '.join(self.blind_to)}")
-        return [*lines, *(f"note: {note}" for note in self.notes)]
-
-
-def check(budget: Budget) -> Check:
-    """A dry run: size of the space, what each limit stops, what the loss is blind to."""
-    import numpy as np
-
-    from explorer.claims.describe import blind_to
-    from explorer.claims.landscape import landscapes
-    from explorer.cost import enumerate_plans
-    from explorer.search import Problem
-
-    began = time.perf_counter()
-    problem = Problem(budget)
-    lattice = problem.lattice
-    grids = landscapes(problem, float(lattice.context_length[0]), problem.law.n_counts)
-    listed = {(s.staged_from, s.staged_share) for s in lattice.schedule}
-    grids = [g for g in grids if (g.staged_from, g.staged_share) in listed]
-    # Shapes beyond the parameter limit are cut off before they are planned: only that limit stops them.
-    cut = lattice.size - sum(int(g.exists.sum()) for g in grids)
-    names = list(grids[0].excess)
-    broken = {
-        n: sum(int((g.exists & (np.broadcast_to(g.excess[n], g.shape) > 0)).sum()) for g in grids)
-        for n in names
-    }
-    broken["parameters"] = broken.get("parameters", 0) + cut
-    n_feasible = sum(int(g.feasible.sum()) for g in grids)
-    nearest: dict[str, float] = {}
-    if not n_feasible:
-        for n in names:
-            values = [np.broadcast_to(g.excess[n], g.shape)[g.exists].min() for g in grids if g.exists.any()]
-            nearest[n] = float(min(values)) if values else math.inf
-    tokens: dict[str, tuple[float, float]] = {}
-    if n_feasible:
-        every = np.concatenate([g.n_tokens[g.feasible] for g in grids])
-        tokens[" and ".join(problem.training_limits)] = (float(every.min()), float(every.max()))
-    plans = enumerate_plans(problem.setting, problem.hardware)
-    return Check(
-        name=budget.name,
-        n_listed=lattice.listed,
-        n_lattice=lattice.size,
-        n_feasible=n_feasible,
-        n_plans=sum(int(np.size(p.tensor_parallel)) for p in plans),
-        stopped_by={n: k for n, k in broken.items() if k},
-        tokens_by_limit=tokens,
-        blind_to=tuple(blind_to(lattice)),
-        nearest=nearest,
-        notes=(*budget.notes, *_lattice_notes(problem)),
-        seconds=round(time.perf_counter() - began, 3),
     )
 
 
@@ -381,12 +289,13 @@ def _picks(search: Search, problem: Problem) -> dict[str, int]:
     }
 
 
-def _nearest(problem: Problem, search: Search) -> pd.DataFrame:
-    """The asked designs closest to feasibility: least largest excess first."""
-    table = search.trials
-    columns = [c for c in table.columns if c.startswith("excess_")]
-    order = table[columns].max(axis=1).sort_values(kind="stable").index
-    return table.loc[order].head(NEAREST_ROWS).reset_index(drop=True)
+def _nearest(problem: Problem, setting: Setting) -> pd.DataFrame:
+    """The designs of the whole lattice closest to feasibility: least largest excess first."""
+    import pandas as pd
+
+    from explorer.claims.landscape import nearest_points
+
+    return pd.DataFrame(problem.columns(nearest_points(problem, setting.grids, NEAREST_ROWS)))
 
 
 def _thinned(cloud: pd.DataFrame) -> pd.DataFrame:
@@ -435,20 +344,6 @@ def _assumptions(problem: Problem, weighed: Any) -> tuple[str, ...]:
         *(weighed.assumptions if weighed is not None else ()),
     ]
     return tuple(dict.fromkeys(lines))
-
-
-def _lattice_notes(problem: Problem) -> list[str]:
-    lattice = problem.lattice
-    if not lattice.dropped:
-        return []
-    widths = int(lattice.valid_heads.any(axis=(0, 1)).sum())
-    note = f"{lattice.dropped:,} of {lattice.listed:,} listed combinations cannot be built or repeat another"
-    if widths < len(lattice.d_model):
-        note += (
-            f"; {widths} of {len(lattice.d_model)} widths remain, since d_model / d_head must be a "
-            "whole number and a multiple of n_kv_heads (list more n_kv_heads for a finer grid)"
-        )
-    return [note]
 
 
 def _provenance(budget: Budget) -> dict[str, str]:

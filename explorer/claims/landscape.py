@@ -7,7 +7,7 @@ which limits each design breaks; the cost model is asked once, however many draw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.design import Design, arrays
+from explorer.search.space import AXES, IntArray
 from explorer.units import FloatArray
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 BoolArray = NDArray[np.bool_]
 Index = NDArray[np.int64]
 
-LEVERS = ("ffn", "attention", "vocab_size", "d_head", "n_kv_heads")
-"""The lattice's axes that belong to a shape beside width and depth."""
 HEADROOM = 1.1
 """Shapes are kept up to this multiple of the parameter limit, to see whether it is what stops an arm."""
 WIDTHS_PER_BLOCK = 8
@@ -159,6 +158,39 @@ def landscapes(problem: Problem, reference_context: float, n_counts: str) -> lis
         join([_landscape(problem, block, reference_context, n_counts) for block in _blocks(problem, s)])
         for s in [(0.0, 0.0), *staged]
     ]
+
+
+def nearest_points(problem: Problem, grids: Iterable[Landscape], n: int) -> IntArray:
+    """Lattice indices (≤ n, 9) of the designs whose largest excess over any limit is least, least first."""
+    lattice = problem.lattice
+    listed = {(one.staged_from, one.staged_share): k for k, one in enumerate(lattice.schedule)}
+    found: list[IntArray] = []
+    excesses: list[FloatArray] = []
+    for g in grids:
+        at = listed.get((g.staged_from, g.staged_share))
+        if at is None:
+            continue
+        worst = np.where(g.exists, -np.inf, np.inf)
+        for value in g.excess.values():
+            worst = np.maximum(worst, value)
+        # The reference context may stand beside the lattice.
+        worst[~np.isin(g.contexts, lattice.context_length)] = np.inf
+        flat = np.argsort(worst, axis=None, kind="stable")[:n]
+        flat = flat[np.isfinite(worst.ravel()[flat])]
+        c, s = np.unravel_index(flat, g.shape)
+        columns = {
+            **{name: index[s] for name, index in g.choices.items()},
+            "schedule": np.full(len(flat), at),
+            "context_length": np.searchsorted(lattice.context_length, g.contexts[c]),
+            "d_model": np.searchsorted(lattice.d_model, g.d_model[s]),
+            "n_layers": np.searchsorted(lattice.n_layers, g.n_layers[s]),
+        }
+        found.append(np.stack([columns[name] for name in AXES], axis=1).astype(np.int64))
+        excesses.append(worst.ravel()[flat])
+    if not found:
+        return np.empty((0, len(AXES)), dtype=np.int64)
+    order = np.argsort(np.concatenate(excesses), kind="stable")[:n]
+    return np.concatenate(found)[order]
 
 
 def contexts_of(problem: Problem, reference_context: float) -> FloatArray:

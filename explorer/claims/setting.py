@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer import quality
+from explorer import formats, quality
 from explorer.claims.arms import Outcome, groups, solve
 from explorer.claims.landscape import Landscape, landscapes, of_design
 from explorer.design import Design
@@ -46,12 +46,12 @@ class Setting:
         """The setting of a problem; asks the cost model for every design."""
         budget = problem.budget
         law = quality.law(budget.quality.law)
-        asked = as_corpus(budget.quality.corpus)
+        asked = problem.corpus
         from explorer.catalog.corpora import corpora
 
         reference = float(budget.trade.reference_context)
         baseline = budget.baseline
-        shape = baseline_design(baseline) if baseline is not None else None
+        shape = formats.named(baseline) if baseline is not None else None
         return cls(
             problem=problem,
             law=law,
@@ -130,21 +130,3 @@ def staged_leads(outcome: Outcome) -> NDArray[np.bool_]:
     """Per draw, whether the best staged design has a lower loss than arm C."""
     found: NDArray[np.bool_] = outcome.arms["D"].loss < outcome.arms["C"].loss
     return found
-
-
-def baseline_design(name_or_path: str) -> Design:
-    """A baseline's shape: a catalogue model, or a Hugging Face config."""
-    from explorer import catalog, formats
-
-    known = catalog.models()
-    if name_or_path in known:
-        return known[name_or_path].design
-    return formats.read(name_or_path)
-
-
-def as_corpus(given: Any) -> quality.Corpus:
-    """A budget's corpus: a catalogue name, a file, or a name with an amplitude range."""
-    if isinstance(given, str | quality.Corpus):
-        return quality.corpus(given)
-    low, high = given.amplitude
-    return quality.Corpus(name=given.name, amplitude_low=float(low), amplitude_high=float(high))

@@ -58,7 +58,7 @@ def check(budget: BudgetPath, as_json: AsJson = False) -> None:
     """
     # Read first: a mistake in the file is told before anything heavy is imported.
     chosen = _load(budget)
-    from explorer.pipeline import check as check_budget
+    from explorer.checking import check as check_budget
 
     found = check_budget(chosen)
     if as_json:
@@ -104,17 +104,21 @@ def run(
     for note in chosen.notes:
         say(f"note: {note}", quiet)
     folder = output or Path("reports") / chosen.name
-    with Progress(quiet) as progress:
-        result = run_in(
-            folder,
-            chosen,
-            trials=trials,
-            seed=seed,
-            sampler=sampler,
-            formats=_formats(formats),
-            force=force,
-            on_progress=progress.update,
-        )
+    try:
+        with Progress(quiet) as progress:
+            result = run_in(
+                folder,
+                chosen,
+                trials=trials,
+                seed=seed,
+                sampler=sampler,
+                formats=_formats(formats),
+                force=force,
+                on_progress=progress.update,
+            )
+    except KeyboardInterrupt:
+        say(f"interrupted; the same command continues the run in {folder}", quiet)
+        raise typer.Exit(130) from None
     if as_json:
         print_json(result.summary())
     else:

@@ -14,7 +14,7 @@ from explorer.formats import huggingface, megatron, nanogpt, torchtitan
 from explorer.formats.export import Export
 from explorer.formats.huggingface import model_types
 
-__all__ = ["TARGETS", "model_types", "read", "write"]
+__all__ = ["TARGETS", "model_types", "named", "read", "write"]
 
 TARGETS = {
     "hf": "config.json",
@@ -53,6 +53,21 @@ def read(config: str | Path | Mapping[str, Any]) -> Design:
         f"{path}: not a known format: a Hugging Face config.json, Megatron-LM arguments (--num-layers …), "
         "a torchtitan module (…ModelArgs(…)) or a nanoGPT config (n_embd = …) is needed"
     )
+
+
+def named(name_or_path: str) -> Design:
+    """The design of a catalogue model, or in a file or folder that exists.
+
+    Raises UnknownName with the nearest models, ExplorerError for a file that is not there or not a design.
+    """
+    from explorer.catalog import model
+
+    path = Path(name_or_path)
+    if path.exists():
+        return read(path)
+    if path.suffix == ".json":
+        raise ExplorerError(f"{name_or_path} must exist; it is a Hugging Face config.json")
+    return model(name_or_path).design
 
 
 def write(

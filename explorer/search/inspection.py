@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from explorer import quality
-from explorer.catalog import accelerator, model, models
+from explorer.catalog import accelerator
 from explorer.cost import Hardware
 from explorer.cost import limits as find_limits
 from explorer.cost.anatomy import anatomy
 from explorer.design import Design, Plan
-from explorer.errors import ExplorerError, InputErrors, UnknownName, nearest
+from explorer.errors import ExplorerError, InputErrors, nearest
+from explorer.formats import named
 from explorer.search.columns import COLUMNS, REQUIRED
 from explorer.units import GB, GIB, format_bytes, format_count, parse_bytes, parse_count
 
@@ -183,7 +183,7 @@ def _design(target: str | None, values: Mapping[str, Any]) -> Design:
             flags = ", ".join("--" + name.replace("_", "-") for name in missing)
             raise ExplorerError(f"name a model or a config.json, or give {flags} as well")
         return Design.of(**changes)
-    design = _named(target)
+    design = named(target)
     if "bias" in changes:
         changes |= dict.fromkeys(("qkv_bias", "output_bias", "ffn_bias"), changes.pop("bias"))
     # A new width keeps the head size, a new head count the width.
@@ -192,19 +192,6 @@ def _design(target: str | None, values: Mapping[str, Any]) -> Design:
         changes["n_heads"] = heads
         changes.setdefault("n_kv_heads", heads if design.n_kv_heads == design.n_heads else design.n_kv_heads)
     return design.with_(**changes)
-
-
-def _named(target: str) -> Design:
-    path = Path(target)
-    if path.suffix == ".json" or path.exists():
-        from explorer.formats import read
-
-        if not path.exists():
-            raise ExplorerError(f"{target} must exist; it is a Hugging Face config.json")
-        return read(path)
-    if target not in models() and target.lower() not in models():
-        raise UnknownName("model", target, models())
-    return model(target).design
 
 
 def _plan(values: Mapping[str, Any]) -> Plan:

@@ -80,7 +80,7 @@ class Problem:
             fixed=training.plan.fixed,
         )
         self.law = quality.law(budget.quality.law)
-        self.corpus = _corpus(budget.quality.corpus)
+        self.corpus = budget.corpus
         aspect = budget.quality.aspect
         self.coefficients = quality.central(
             self.law,
@@ -88,8 +88,7 @@ class Problem:
             aspect=quality.DEFAULT_ASPECT if aspect == "mixed" else aspect,
             nu=budget.quality.nu,
         )
-        offered = self.hardware.accelerator.memory_bytes
-        self.memory_limit_bytes = min(budget.limits.gpu_memory or offered, offered)
+        self.memory_limit_bytes = budget.gpu_memory_bytes
         self.training_limits: Mapping[str, float] = budget.limits.training.given
 
     @property
@@ -347,11 +346,3 @@ def _staged(design: Design) -> Any:
     """Which designs have two stages; a short window that is not shorter is the constant schedule."""
     start = np.asarray(design.staged_from)
     return (start > 0) & (start < design.context_length)
-
-
-def _corpus(given: Any) -> quality.Corpus:
-    """A budget's corpus: a catalogue name, a file, or a name with an amplitude range."""
-    if isinstance(given, str):
-        return quality.corpus(given)
-    low, high = given.amplitude
-    return quality.Corpus(name=given.name, amplitude_low=float(low), amplitude_high=float(high))

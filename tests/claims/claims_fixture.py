@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from explorer import quality
 from explorer.claims.landscape import Landscape
 from explorer.cost.flops import flops
 from explorer.cost.parameters import parameters
@@ -92,6 +93,7 @@ class SmallProblem:
         given = {"flops": compute, "tokens": tokens}
         self.training_limits = {k: v for k, v in given.items() if v is not None}
         self.memory_limit_bytes = activation_bytes
+        self.corpus = quality.corpus(corpus)
         self.budget = SimpleNamespace(
             name="small",
             limits=SimpleNamespace(parameters=cap, gpu_memory=None, serving=None),

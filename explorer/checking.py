@@ -1,0 +1,123 @@
+"""A budget before any search: how large its space is, what each limit stops, what the loss is blind to."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from explorer.units import format_count
+
+if TYPE_CHECKING:
+    from explorer.budget import Budget
+    from explorer.search.problem import Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """What a budget asks, before any search."""
+
+    name: str
+    n_listed: int
+    n_lattice: int
+    n_feasible: int
+    n_plans: int
+    stopped_by: Mapping[str, int]
+    """Limit → designs of the lattice that break it."""
+    tokens_by_limit: Mapping[str, tuple[float, float]]
+    """Training limit → fewest and most tokens it allows over the feasible designs."""
+    blind_to: tuple[str, ...]
+    nearest: Mapping[str, float] = field(default_factory=dict)
+    """Where nothing is feasible: least excess over each limit, as a share of it."""
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for `--json`."""
+        from dataclasses import asdict
+
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """For a person."""
+        lines = [
+            f"{self.name}: {self.n_lattice:,} designs on the lattice "
+            f"({self.n_listed - self.n_lattice:,} listed ones cannot be built or repeat another), "
+            f"{self.n_plans:,} plans each",
+            f"feasible: {self.n_feasible:,} ({self.n_feasible / max(self.n_lattice, 1):.1%})",
+        ]
+        for name, n in self.stopped_by.items():
+            lines.append(f"limit {name}: stops {n:,} designs ({n / max(self.n_lattice, 1):.1%})")
+        for name, (low, high) in self.tokens_by_limit.items():
+            lines.append(f"training {name}: allows {format_count(low)} to {format_count(high)} tokens")
+        for name, excess in self.nearest.items():
+            lines.append(f"nothing is feasible; nearest design to {name}: {excess:+.1%} of the limit")
+        if self.blind_to:
+            lines.append(f"the loss is blind to: {', '.join(self.blind_to)}")
+        return [*lines, *(f"note: {note}" for note in self.notes)]
+
+
+def check(budget: Budget) -> Check:
+    """A dry run: size of the space, what each limit stops, what the loss is blind to."""
+    import numpy as np
+
+    from explorer.claims.describe import blind_to
+    from explorer.claims.landscape import landscapes
+    from explorer.cost import enumerate_plans
+    from explorer.search import Problem
+
+    began = time.perf_counter()
+    problem = Problem(budget)
+    lattice = problem.lattice
+    grids = landscapes(problem, float(lattice.context_length[0]), problem.law.n_counts)
+    listed = {(s.staged_from, s.staged_share) for s in lattice.schedule}
+    grids = [g for g in grids if (g.staged_from, g.staged_share) in listed]
+    # Shapes beyond the parameter limit are cut off before they are planned: only that limit stops them.
+    cut = lattice.size - sum(int(g.exists.sum()) for g in grids)
+    names = list(grids[0].excess)
+    broken = {
+        n: sum(int((g.exists & (np.broadcast_to(g.excess[n], g.shape) > 0)).sum()) for g in grids)
+        for n in names
+    }
+    broken["parameters"] = broken.get("parameters", 0) + cut
+    n_feasible = sum(int(g.feasible.sum()) for g in grids)
+    nearest: dict[str, float] = {}
+    if not n_feasible:
+        for n in names:
+            values = [np.broadcast_to(g.excess[n], g.shape)[g.exists].min() for g in grids if g.exists.any()]
+            nearest[n] = float(min(values)) if values else math.inf
+    tokens: dict[str, tuple[float, float]] = {}
+    if n_feasible:
+        every = np.concatenate([g.n_tokens[g.feasible] for g in grids])
+        tokens[" and ".join(problem.training_limits)] = (float(every.min()), float(every.max()))
+    plans = enumerate_plans(problem.setting, problem.hardware)
+    return Check(
+        name=budget.name,
+        n_listed=lattice.listed,
+        n_lattice=lattice.size,
+        n_feasible=n_feasible,
+        n_plans=sum(int(np.size(p.tensor_parallel)) for p in plans),
+        stopped_by={n: k for n, k in broken.items() if k},
+        tokens_by_limit=tokens,
+        blind_to=tuple(blind_to(lattice)),
+        nearest=nearest,
+        notes=(*budget.notes, *lattice_notes(problem)),
+        seconds=round(time.perf_counter() - began, 3),
+    )
+
+
+def lattice_notes(problem: Problem) -> list[str]:
+    """What became of the listed combinations that are not on the lattice, in a sentence; empty where all are."""
+    lattice = problem.lattice
+    if not lattice.dropped:
+        return []
+    widths = int(lattice.valid_heads.any(axis=(0, 1)).sum())
+    note = f"{lattice.dropped:,} of {lattice.listed:,} listed combinations cannot be built or repeat another"
+    if widths < len(lattice.d_model):
+        note += (
+            f"; {widths} of {len(lattice.d_model)} widths remain, since d_model / d_head must be a "
+            "whole number and a multiple of n_kv_heads (list more n_kv_heads for a finer grid)"
+        )
+    return [note]
