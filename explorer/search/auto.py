@@ -17,6 +17,7 @@ from optuna.samplers import BaseSampler
 
 from explorer.search.archive import ArchiveSearch
 from explorer.search.outcome import SearchProblem
+from explorer.search.shared import proposal_number
 from explorer.search.space import IntArray
 from explorer.search.variables import Variables
 
@@ -60,7 +61,7 @@ class AutoSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The next proposal; a repeat of a lost trial takes a number but no proposal."""
-        k = trial.number
+        k = proposal_number(study, trial)
         return self.variables.params(self.point(k)[None])[0]
 
     def sample_independent(

@@ -11,12 +11,14 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
+from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.trial import FrozenTrial, TrialState
 
 from explorer.errors import ExplorerError
@@ -80,6 +82,7 @@ class SharedStudy:
         evaluator: Evaluator | None,
     ) -> None:
         self.problem, self.evaluator = problem, evaluator
+        self.grace = getattr(getattr(storage, "_backend", storage), "grace_period", None) or GRACE_SECONDS
         self.variables = Variables(problem.lattice)
         self.study = optuna.create_study(
             study_name=problem.name,
@@ -107,9 +110,29 @@ class SharedStudy:
                 time.sleep(POLL_SECONDS)
                 with _quiet():
                     optuna.storages.fail_stale_trials(self.study)
+                    self._give_up_silent(trials)
                 continue
             with _quiet():
                 self.study.optimize(self._objective, n_trials=1, catch=(Exception,))
+
+    def _give_up_silent(self, trials: Sequence[FrozenTrial]) -> None:
+        """Run again what a worker began and left before its first heartbeat, which no heartbeat tells."""
+        storage = self.study._storage
+        if not isinstance(storage, BaseHeartbeat):
+            return
+        again = storage.get_heartbeat_stale_trial_callback()
+        began_before = datetime.now() - timedelta(seconds=self.grace)
+        for trial in trials:
+            began = trial.datetime_start
+            silent = trial.state == TrialState.RUNNING and not trial.params and self.variables.distributions
+            if not silent or began is None or began > began_before:
+                continue
+            try:
+                storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
+            except optuna.exceptions.UpdateFinishedTrialError:
+                continue
+            if again is not None:
+                again(self.study, storage.get_trial(trial._trial_id))
 
     def _objective(self, trial: optuna.Trial) -> Sequence[float]:
         params = {
@@ -171,7 +194,9 @@ def proposal_number(study: optuna.Study, trial: FrozenTrial) -> int:
     if isinstance(study._storage, optuna.storages.InMemoryStorage):
         return trial.number
     before = study.get_trials(deepcopy=False) if trial.number else []
-    return trial.number - sum(1 for t in before if t.number < trial.number and is_again(t))
+    # A worker that died before its trial had a design leaves a repeat that must draw the same one.
+    number = int(trial.system_attrs.get("failed_trial", trial.number))
+    return number - sum(1 for t in before if t.number < number and is_again(t))
 
 
 def errors(trials: Sequence[FrozenTrial]) -> list[str]:

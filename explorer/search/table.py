@@ -84,7 +84,10 @@ def _evaluate(designs: pd.DataFrame, where: str, first: int) -> pd.DataFrame:
     _fill(given, table)
     table.stop_at_errors()
     out = {name: np.full(table.n, np.nan) for name in OUTPUTS}
-    keys = np.stack([given[name].astype(str) for name in (*_CATEGORIES, "corpus")], axis=1)
+    # What a zero switches off is a category too: the ledger of a mixture is not that of a dense model.
+    switches = [(given[name] > 0).astype(str) for name in ("n_experts", "window", "staged_from")]
+    texts = [given[name].astype(str) for name in (*_CATEGORIES, "corpus")]
+    keys = np.stack([*texts, *switches], axis=1)
     _, group = np.unique(keys, axis=0, return_inverse=True) if table.n else (None, np.empty(0, int))
     for g in range(int(group.max(initial=-1)) + 1):
         rows = np.flatnonzero(group == g)
@@ -153,7 +156,7 @@ class _Table:
                     self.errors.append(f"{self.place(row)}: {column.name}: a number is needed, got nothing")
                 continue
             try:
-                value = parse_count(cell.strip() if isinstance(cell, str) else float(cell))
+                value = _number(cell)
             except (ValueError, TypeError):
                 self.errors.append(f"{self.place(row)}: {column.name}: a number such as 4096, got {cell!r}")
                 continue
@@ -174,6 +177,14 @@ class _Table:
                 choice = "yes or no" if column.kind == "flag" else f"one of {', '.join(allowed)}"
                 self.errors.append(f"{self.place(row)}: {column.name}: {choice}, got {text!r}{hint}")
         return texts
+
+
+def _number(cell: Any) -> float:
+    """A cell's number, also a negative one, which is then refused for what it is."""
+    try:
+        return float(cell)
+    except ValueError:
+        return parse_count(cell)
 
 
 def _empty(cell: Any) -> bool:

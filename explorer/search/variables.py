@@ -60,9 +60,9 @@ class Variables:
             else:
                 wanted = np.array([p[name] for p in params], dtype=np.float64)
                 points[:, column] = offered[_nearest(np.array(labels, dtype=np.float64), wanted)]
-        return self._mend(points)
+        return self.mended(points)
 
-    def _mend(self, points: IntArray) -> IntArray:
+    def mended(self, points: IntArray) -> IntArray:
         """Every point moved to the nearest buildable design."""
         lattice = self.lattice
         attention, schedule, d_head, kv, context, d_model = (AXES.index(n) for n in (

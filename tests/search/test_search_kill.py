@@ -1,0 +1,103 @@
+"""Processes that die at any moment: nothing told is lost, and the end is that of an undisturbed run."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import optuna
+import pytest
+from search_toy import Toy
+from search_worker import shared
+
+from explorer.search.storage import journal_storage
+from explorer.search.study import explore
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+WORKER = Path(__file__).with_name("search_worker.py")
+# The suite kills a few times; more on request.
+KILLS = int(os.environ.get("EXPLORER_KILLS", "4"))
+POSTGRES = next(
+    (p for p in (Path("/usr/lib/postgresql/15/bin"), Path("/usr/lib/postgresql/16/bin")) if p.exists()), None
+)
+
+
+def start(*arguments):
+    return subprocess.Popen([sys.executable, str(WORKER), *map(str, arguments)], stderr=subprocess.DEVNULL)
+
+
+def test_killed_at_random_moments_a_study_ends_as_if_undisturbed(tmp_path):
+    undisturbed = explore(Toy(), trials=300, sampler="nsga2", seed=0)
+    journal = tmp_path / "study.log"
+    moments = random.Random(0)
+    for _ in range(KILLS):
+        process = start("journal", journal, 300)
+        # The process needs about a second to import; it is killed on both sides of that.
+        time.sleep(moments.uniform(0.5, 2.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    again = explore(Toy(), trials=300, sampler="nsga2", seed=0, journal=journal)
+    assert again.front.to_csv() == undisturbed.front.to_csv()
+    study = optuna.load_study(study_name="toy", storage=journal_storage(journal))
+    assert [t.number for t in study.get_trials(deepcopy=False)] == list(range(300))
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory):
+    """A database server of our own on a socket, gone afterwards; its URL."""
+    if POSTGRES is None:
+        pytest.skip("PostgreSQL 15 or 16 is not installed")
+    if find_spec("psycopg") is None:
+        pytest.skip("psycopg is not installed")
+    as_user = []
+    if os.geteuid() == 0:
+        # PostgreSQL refuses to run as root.
+        if shutil.which("runuser") is None:
+            pytest.skip("PostgreSQL does not run as root, and runuser is missing")
+        as_user = ["runuser", "-u", "postgres", "--"]
+    folder = Path(subprocess.check_output([*as_user, "mktemp", "-d"], text=True).strip())
+    data = folder / "data"
+    port = 54_000 + os.getpid() % 1000
+    options = f"-k {folder} -p {port} -c listen_addresses=127.0.0.1 -c fsync=off"
+    quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": "/"}
+    subprocess.run([*as_user, POSTGRES / "initdb", "-D", data, "-U", "postgres", "-A", "trust"], **quiet)
+    control = [*as_user, POSTGRES / "pg_ctl", "-D", data, "-w"]
+    subprocess.run([*control, "-o", options, "-l", folder / "log", "start"], **quiet)
+    yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
+    subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+    subprocess.run([*as_user, "rm", "-rf", folder], check=True)
+
+
+def test_two_workers_one_killed_in_mid_trial_find_what_one_process_finds(postgres):
+    wanted = 24
+    workers = [start("shared", postgres, wanted) for _ in range(2)]
+    storage = None
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        time.sleep(0.2)
+        try:
+            storage = storage or optuna.storages.RDBStorage(postgres)
+            study = optuna.load_study(study_name="toy", storage=storage)
+        except Exception:  # not there yet, in whichever way the database says it
+            continue
+        running = study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.RUNNING])
+        if len(study.get_trials(deepcopy=False)) > 6 and len(running) == 2:
+            break
+    workers[0].send_signal(signal.SIGKILL)
+    workers[0].wait()
+    assert workers[1].wait(timeout=90) == 0
+    study = shared(postgres, wanted, sleep=False)
+    _, told = study.results(wanted)
+    assert len(told) == wanted
+    alone = explore(Toy(), trials=wanted, sampler="auto", seed=0)
+    names = ("context_length", "d_model", "n_layers")
+    assert [[t.params[n] for n in names] for t in told] == alone.trials[list(names)].astype(
+        int
+    ).to_numpy().tolist()
+    again = [t for t in study.study.get_trials(deepcopy=False) if "failed_trial" in t.system_attrs]
+    assert len(again) <= 1
