@@ -27,7 +27,7 @@ Precision: TypeAlias = Literal["fp32", "amp", "bf16-mixed", "fsdp-mixed", "bf16"
 Optimizer: TypeAlias = Literal[
     "adamw", "adamw-foreach", "sgd", "momentum", "amsgrad", "adafactor", "muon", "adamw-8bit"
 ]
-CrossEntropy: TypeAlias = Literal["full", "chunked"]
+CrossEntropy: TypeAlias = Literal["full", "fused", "chunked"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

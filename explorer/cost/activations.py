@@ -3,7 +3,7 @@
 `torch` is the block as Transformers runs it eagerly (counted on autograd's saved tensors), `megatron`
 the fused block of Korthikanti 2022 (arXiv:2205.05198, section 4.1). An entry also says how tensor
 parallelism splits it: `sequence` only with sequence parallel, `width` and `heads` always, `kv` over at
-most n_kv_heads ranks. A tensor that two operations keep is one entry.
+most n_kv_heads ranks, `whole` never. A tensor that two operations keep is one entry.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from explorer.cost.precision import Storage, storage
 from explorer.design import Design, Plan
 from explorer.units import Num
 
-Split: TypeAlias = Literal["sequence", "width", "heads", "kv"]
+Split: TypeAlias = Literal["sequence", "width", "heads", "kv", "whole"]
 
 
 class Entry(NamedTuple):
@@ -94,11 +94,15 @@ def total(entries: tuple[Entry, ...], plan: Plan | None = None, design: Design |
         sequence = sequence / tp
     kv = sums.get("kv", 0)
     ranks = np.minimum(tp, design.n_kv_heads) if design is not None else tp
-    return split + sequence + kv / ranks
+    return split + sequence + kv / ranks + sums.get("whole", 0)
 
 
 def _torch(design: Design, plan: Plan, kinds: Storage) -> Ledger:
-    """Transformers' eager modules, counted with torch.autograd.graph.saved_tensors_hooks."""
+    """Transformers' eager modules, counted with torch.autograd.graph.saved_tensors_hooks.
+
+    Under tensor parallelism the input of a column-split product is gathered, and autograd keeps it
+    `whole` (PyTorch's ColwiseParallel); Megatron keeps its shard and gathers again.
+    """
     d, e = design.d_model, kinds.activation
     mixed = plan.precision == "amp"
     packed = not design.gated
@@ -115,14 +119,14 @@ def _torch(design: Design, plan: Plan, kinds: Storage) -> Ledger:
         shared = kinds.residual * d if design.norm != "rmsnorm" else 0 * d
         attention.append(Entry("attention norm", norm, "sequence"))
         ffn.append(Entry("feed-forward norm", (1 - one_norm) * (norm - shared), "sequence"))
-        attention.append(Entry("query, key, value input", qkv_reads * e * d, "sequence"))
+        attention.append(Entry("query, key, value input", qkv_reads * e * d, "whole"))
         own_input = (1 - one_norm) if not mixed else 1
-        ffn.append(Entry("feed-forward input", own_input * ffn_reads * e * d, "sequence"))
+        ffn.append(Entry("feed-forward input", own_input * ffn_reads * e * d, "whole"))
     else:
         attention.append(Entry("attention norm", norm, "sequence"))
-        attention.append(Entry("query, key, value input", qkv_reads * e * d, "sequence"))
+        attention.append(Entry("query, key, value input", qkv_reads * e * d, "whole"))
         ffn.append(Entry("feed-forward norm", norm, "sequence"))
-        ffn.append(Entry("feed-forward input", ffn_reads * e * d, "sequence"))
+        ffn.append(Entry("feed-forward input", ffn_reads * e * d, "whole"))
     extra_norms = design.norms_per_layer - 2
     if np.any(np.asarray(extra_norms) > 0):
         attention.append(Entry("post-norms", np.maximum(extra_norms, 0) * norm, "sequence"))
@@ -269,7 +273,7 @@ def _torch_outside(design: Design, plan: Plan, kinds: Storage, norm: Num) -> tup
     """Final norm, input of the head, fp32 log-probabilities and the labels (int64)."""
     entries = [
         Entry("final norm", norm * int(design.final_norm), "sequence"),
-        Entry("output head input", kinds.activation * design.d_model, "sequence"),
+        Entry("output head input", kinds.activation * design.d_model, "whole"),
         Entry("labels", 8 + 0 * design.d_model, "sequence"),
     ]
     return (*entries, *_loss(design, plan, kinds))
@@ -278,6 +282,9 @@ def _torch_outside(design: Design, plan: Plan, kinds: Storage, norm: Num) -> tup
 def _loss(design: Design, plan: Plan, kinds: Storage) -> tuple[Entry, ...]:
     if plan.cross_entropy == "chunked":
         return ()
+    if plan.cross_entropy == "fused":
+        # Logits as the product makes them, and one log-sum-exp; the gradient is made in place of neither.
+        return (Entry("logits", kinds.activation * design.vocab_size + 4, "width"),)
     return (Entry("log-probabilities", 4 * design.vocab_size, "width"),)
 
 

@@ -18,11 +18,13 @@ from explorer.cost.grid import Grid, Part
 from explorer.cost.hardware import Hardware
 from explorer.cost.memory import (
     RESERVED_PER_ALLOCATED,
-    _State,
     outside_allocator_bytes,
     peak_allocated_bytes,
+    peak_reserved_bytes,
+    stage_instants,
 )
 from explorer.cost.plans import NUMERIC, Setting, enumerate_plans, plan_is_possible
+from explorer.cost.precision import storage
 from explorer.cost.time import step_line
 from explorer.design import Design, Plan, arrays
 from explorer.units import FloatArray, Num
@@ -166,7 +168,7 @@ class _Lines:
     index: np.ndarray[Any, Any]
     """Position of each plan in its block."""
     small: np.ndarray[Any, Any]
-    """Plans with the smallest micro-batch: among them is the one that needs least memory."""
+    """Plans among which is the one that needs least memory."""
     small_instants: list[tuple[FloatArray, FloatArray]]
     """Bytes (outside, per layer) of every instant of the small plans."""
 
@@ -183,14 +185,13 @@ class _Lines:
             return cls(none, none, none, none[0], index, index, [])
         outside, per_layer = (part.flat(line, index.size) for line in step_line(design, plan, hardware))
         room = (limit - outside_allocator_bytes(plan)) / RESERVED_PER_ALLOCATED
-        instants = list(_State.of(design, plan).instants().values())
+        instants = list(stage_instants(design, plan).values())
         deepest: Num = np.inf
         for instant in instants:
             # An instant that a plan does not have takes no bytes and allows any depth.
             with np.errstate(divide="ignore"):
                 deepest = np.minimum(deepest, (room - instant.outside) / instant.per_layer)
-        micro = np.asarray(plan.micro_batch)
-        small = np.flatnonzero(micro == micro.min())
+        small = _least_candidates(part, plan)
         held = [
             (part.flat(i.outside, index.size)[:, small], part.flat(i.per_layer, index.size)[:, small])
             for i in instants
@@ -204,6 +205,19 @@ class _Lines:
             small=small,
             small_instants=held,
         )
+
+
+def _least_candidates(part: Part, plan: Plan) -> np.ndarray[Any, Any]:
+    """Plans of which one needs least memory: memory rises with the micro-batch, but for gradients that are
+    made anew. These are spared where each micro-batch goes through the pipeline in the first round.
+    """
+    micro = np.asarray(plan.micro_batch)
+    smallest = micro == micro.min()
+    if storage(plan.precision, plan.implementation).gradients_persist:
+        return np.flatnonzero(smallest)
+    rounds = plan.global_batch / (plan.micro_batch * plan.data_parallel)
+    single: Num = np.asarray(rounds <= plan.pipeline_parallel, dtype=np.float64)
+    return np.flatnonzero(smallest | part.flat(single, micro.size).any(axis=0))
 
 
 def _stage_depths(depths: FloatArray, stages: FloatArray) -> FloatArray:
@@ -304,13 +318,14 @@ def _planned(
     modes = np.repeat([p.recompute for p in plans], [np.size(p.micro_batch) for p in plans])
     recompute = modes[choice]
     batch = np.broadcast_to(setting.global_batch(design), seconds.shape).astype(np.float64)
-    peak = np.full(seconds.shape, np.inf)
+    peak, reserved = np.full(seconds.shape, np.inf), np.full(seconds.shape, np.inf)
     for plan in plans:
         for chunk in _chunks(np.flatnonzero(known & (recompute == plan.recompute))):
             some = {name: column.reshape(-1)[chunk] for name, column in numbers.items()}
             chosen = plan.with_(**some, global_batch=batch.reshape(-1)[chunk])
-            peak.reshape(-1)[chunk] = peak_allocated_bytes(_rows(design, seconds.shape, chunk), chosen)
-    reserved = RESERVED_PER_ALLOCATED * peak
+            rows = _rows(design, seconds.shape, chunk)
+            peak.reshape(-1)[chunk] = peak_allocated_bytes(rows, chosen)
+            reserved.reshape(-1)[chunk] = peak_reserved_bytes(rows, chosen)
     device = reserved + outside_allocator_bytes(setting.plan.with_(data_parallel=hardware.n_gpus))
     return Planned(
         step_seconds=seconds,

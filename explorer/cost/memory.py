@@ -80,7 +80,7 @@ def memory(design: Design, plan: Plan, accelerator: Accelerator | None = None) -
     layers = state.layers
     moments = {name: instant.at(layers) for name, instant in state.instants().items()}
     allocated = _largest(list(moments.values()))
-    reserved = RESERVED_PER_ALLOCATED * allocated
+    reserved = RESERVED_PER_ALLOCATED * _largest([allocated, moments["loss, backward"] + state.stranded])
     return Memory(
         parameter_bytes=_larger(state.weights_first.at(layers), state.weights_last.at(layers)),
         gradient_bytes=_larger(state.gradients_first.at(layers), state.gradients_last.at(layers)),
@@ -104,7 +104,26 @@ def peak_allocated_bytes(design: Design, plan: Plan) -> Num:
 
 def peak_device_bytes(design: Design, plan: Plan, accelerator: Accelerator | None = None) -> Num:
     """What the device must hold: reserved bytes, CUDA context and communication buffers."""
-    return RESERVED_PER_ALLOCATED * peak_allocated_bytes(design, plan) + outside_allocator_bytes(plan)
+    return peak_reserved_bytes(design, plan) + outside_allocator_bytes(plan)
+
+
+def peak_reserved_bytes(design: Design, plan: Plan) -> Num:
+    """What PyTorch's allocator holds at the fullest moment, fragmentation included."""
+    layers = _ceil(design.n_layers, plan.pipeline_parallel)
+    largest = _largest([instant.at(layers) for instant in stage_instants(design, plan).values()])
+    return RESERVED_PER_ALLOCATED * largest
+
+
+def stage_instants(design: Design, plan: Plan) -> dict[str, Instant]:
+    """Bytes that the allocator cannot do without at each moment, before fragmentation; free of n_layers.
+
+    `RESERVED_PER_ALLOCATED` times the largest, at the layers of a stage (n_layers over the pipeline's
+    stages, rounded up), is reserved. All but the loss's backward pass equal what is allocated.
+    """
+    state = _State.of(design, plan)
+    loss = state.moments["loss, backward"]
+    held = Instant(loss.per_layer, loss.outside + state.stranded)
+    return {**state.moments, "loss, backward": held}
 
 
 def outside_allocator_bytes(plan: Plan) -> Num:
@@ -128,6 +147,9 @@ class _State:
     saved_first: Instant
     saved_last: Instant
     moments: dict[str, Instant]
+    stranded: Num
+    """Reserved and unusable during the loss's backward pass: the block of the 16-bit logits, freed
+    just before, is too small for the fp32 gradients that the allocator then needs room for."""
     ledger: Ledger
 
     def instants(self) -> dict[str, Instant]:
@@ -200,23 +222,30 @@ class _State:
         saved_last = Instant(kept, dense_extra + outside + alone * entry)
         saved_first = Instant(kept * in_flight, (dense_extra + entry) * in_flight + alone * outside)
         weights_ahead = gathered * (LAYERS_GATHERED * layer)
-        accumulated = np.greater(micro_batches, 1) * growing
+        # FSDP's gradient shards are freed and made anew between the activations of two steps, and
+        # keep their segments: they are counted at every moment.
+        accumulated = growing if kinds.gathers else np.greater(micro_batches, 1) * growing
 
         loss_forward, loss_backward = _loss_transients(design, plan, tokens)
         head = counts.head_matmul / tp
         base_last = _plus(held_last, saved_last, Instant(copies_layer, head * copies))
         after = Instant(layer * accumulated, last * accumulated)
+        # Nothing of the embedding and of the first layer's attention has a gradient yet.
+        not_yet = counts.attention_per_layer / tp + alone * front * int(not design.tied_embeddings)
+        # Autocast's cache ends with the forward pass; what a checkpointed layer cast is gone with it.
+        backward_copies = 0 * copies_layer if plan.recompute == "full" else copies_layer
+        base_backward = _plus(held_last, saved_last, Instant(backward_copies, head * copies))
         moments = {
             "loss, forward": _plus(
                 base_last, after, Instant(0, loss_forward + weights_ahead + gathered * last)
             ),
             "loss, backward": _plus(
-                base_last, after, Instant(0, loss_backward + weights_ahead + gathered * last)
+                base_backward, after, Instant(0, loss_backward + weights_ahead + gathered * last)
             ),
             "backward, last layer": _plus(
                 held_last,
                 Instant(kept, dense_extra),
-                Instant(copies_layer, 0),
+                Instant(backward_copies, 0),
                 after,
                 Instant(
                     0,
@@ -230,7 +259,7 @@ class _State:
             ),
             "backward, first layer": _plus(
                 held_last,
-                Instant(layer * growing, last * growing),
+                Instant(layer * growing, (last - not_yet) * growing),
                 Instant(0, one_layer + transient + weights_ahead + gathered * last + reducing * layer),
             ),
             "end of backward": _plus(
@@ -248,16 +277,26 @@ class _State:
         }
         if np.any(np.asarray(pp) > 1):
             full = np.greater(micro_batches, in_flight) * growing
+            working = Instant(0, again + transient + weights_ahead + gathered * first + reducing * layer)
+            copied = Instant(backward_copies, 0)
             first_backward = _plus(
+                held_first, saved_first, copied, working, Instant(layer * full, first * full)
+            )
+            # 1F1B: once one micro-batch has gone back, its activations are gone and gradients exist.
+            gone = np.greater(micro_batches, 1)
+            left = np.maximum(in_flight - 1, 1)
+            later_backward = _plus(
                 held_first,
-                saved_first,
-                Instant(copies_layer + layer * full, first * full),
-                Instant(0, again + transient + weights_ahead + gathered * first + reducing * layer),
+                Instant(kept * left, (dense_extra + entry) * left),
+                copied,
+                working,
+                Instant(layer * growing * gone, first * growing * gone),
             )
             # Without a pipeline the first stage is the last one, whose instants stand above.
-            moments["first stage, backward"] = Instant(
-                first_backward.per_layer * pipelined, first_backward.outside * pipelined
-            )
+            for name, moment in (("first", first_backward), ("second", later_backward)):
+                moments[f"first stage, {name} backward"] = Instant(
+                    moment.per_layer * pipelined, moment.outside * pipelined
+                )
         return cls(
             layers=layers,
             weights_first=params(first, weight + whole, weight + whole),
@@ -269,6 +308,7 @@ class _State:
             saved_first=saved_first,
             saved_last=saved_last,
             moments=moments,
+            stranded=_stranded(design, plan, tokens),
             ledger=book,
         )
 
@@ -287,15 +327,30 @@ def _loss_transients(design: Design, plan: Plan, tokens: Num) -> tuple[Num, Num]
     """Temporary bytes of the loss beyond the saved log-probabilities, forward and backward.
 
     Forward: logits in the working precision and in fp32; backward: the gradient of the
-    log-probabilities and of the logits, both fp32.
+    log-probabilities and of the logits, both fp32. A fused loss (torch.compile, Liger) keeps the
+    logits as the product made them and makes their gradient; a chunked one does all of it by chunks.
     """
     V = design.vocab_size / plan.tensor_parallel
     forward = 4 if plan.precision == "fp32" else 6
     extra = 4 * design.d_model if plan.precision == "amp" else 0
+    if plan.cross_entropy == "fused":
+        size = storage(plan.precision, plan.implementation).activation
+        return extra * tokens, size * V * tokens
     if plan.cross_entropy == "chunked":
         share = 1 / CHUNKS
         return (forward + 4) * V * tokens * share, 12 * V * tokens * share
-    return (forward * V + extra) * tokens, (8 * V + extra) * tokens
+    # Split over the vocabulary, PyTorch's loss_parallel makes both gradients at once, out of place: one
+    # array more (torch.distributed.tensor.parallel.loss, _nll_loss_and_log_softmax_backward).
+    more = 4 * np.greater(plan.tensor_parallel, 1) if plan.implementation == "torch" else 0
+    return (forward * V + extra) * tokens, (8 + more) * V * tokens
+
+
+def _stranded(design: Design, plan: Plan, tokens: Num) -> Num:
+    """Bytes of the freed logits; fp32 logits are reused, other losses have none to free."""
+    size = storage(plan.precision, plan.implementation).activation
+    if plan.cross_entropy != "full" or size == 4:
+        return 0 * tokens
+    return size * design.vocab_size / plan.tensor_parallel * tokens
 
 
 # Chunks of the logits under a chunked loss (torchtune's CEWithChunkedOutputLoss: 8).
@@ -346,6 +401,7 @@ def _assumptions(plan: Plan, state: _State) -> tuple[str, ...]:
     notes = [
         *state.ledger.assumptions,
         f"reserved is {RESERVED_PER_ALLOCATED} times allocated (published runs: 1.03 to 1.09)",
+        "freed 16-bit logits stay reserved during the loss's backward pass",
         f"the CUDA context takes {CONTEXT_BYTES / GIB:.2f} GiB outside the allocator",
     ]
     if np.any(np.asarray(plan.n_gpus) > 1):

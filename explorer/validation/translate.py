@@ -249,12 +249,21 @@ def _plan(row: Measurement, design: Design, n_gpus: int) -> Plan:
         recompute=_recompute(row),
         precision=_precision(row, megatron),
         optimizer="adamw",
-        cross_entropy="chunked" if _has_technique(row, "+chunked CE") else "full",
+        cross_entropy=_cross_entropy(row),
         dropout=old,
         sequence_parallel=bool(config.get("sequence_parallel", not old)),
         micro_batch=micro, global_batch=batch, tensor_parallel=tp, pipeline_parallel=pp,
         context_parallel=cp, data_parallel=dp, zero_stage=stage if dp * cp > 1 else 0,
     )  # fmt: skip
+
+
+def _cross_entropy(row: Measurement) -> Any:
+    """torchtitan compiles its loss with the model since April 2025 (its commit bbb1b616e)."""
+    if _has_technique(row, "+chunked CE"):
+        return "chunked"
+    dated = re.search(r"_(20\d{4})_", row.source)
+    compiled = _torchtitan(row) and bool(row.config.get("compile")) and dated is not None
+    return "fused" if compiled and dated is not None and int(dated[1]) >= 202504 else "full"
 
 
 def _kernel(row: Measurement, old: bool) -> Any:

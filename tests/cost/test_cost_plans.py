@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from explorer.catalog import accelerator
 from explorer.cost import Hardware, Setting, best_plan, enumerate_plans, peak_device_bytes, step_time
 from explorer.cost.plans import NUMERIC, plan_is_possible
-from explorer.design import Design, Plan
+from explorer.design import CrossEntropy, Design, Optimizer, Plan, arrays, choices
 from explorer.errors import ExplorerError, UnknownName
 
 NODE = Hardware(accelerator=accelerator("h100-sxm-80gb"), n_gpus=8)
@@ -33,9 +35,9 @@ def grid(axes=(0, 1, 2)):
 
 def row(design, index):
     """One design of a grid, as plain numbers."""
-    names = ("context_length", "d_model", "n_layers", "n_heads", "n_kv_heads", "d_head", "d_ff", "vocab_size")
-    values = np.broadcast_arrays(*(getattr(design, name) for name in names))
-    return design.with_(**{name: float(v[index]) for name, v in zip(names, values, strict=True)})
+    columns = arrays(design)
+    values = np.broadcast_arrays(*columns.values())
+    return design.with_(**{name: float(v[index]) for name, v in zip(columns, values, strict=True)})
 
 
 def scan(design, setting, hardware, limit):
@@ -75,6 +77,58 @@ def test_the_best_plan_is_the_one_a_scan_finds(hardware, implementation):
             assert peak <= limit
         else:
             assert found.least_device_bytes[index] == pytest.approx(least, rel=1e-9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    n_gpus=st.sampled_from([1, 2, 8, 16, 64]),
+    implementation=st.sampled_from(["torch", "megatron"]),
+    precision=st.sampled_from(["fp32", "amp", "bf16", "bf16-mixed", "fsdp-mixed"]),
+    optimizer=st.sampled_from(choices(Optimizer)),
+    cross_entropy=st.sampled_from(choices(CrossEntropy)),
+    batch=st.sampled_from([3e4, 2e5, 1e6]),
+    limit=st.floats(4e9, 1.2e11),
+    n_kv_heads=st.sampled_from([2.0, 8.0]),
+    vocab=st.sampled_from([32_000.0, 256_000.0]),
+    tied=st.booleans(),
+    experts=st.booleans(),
+)
+def test_every_figure_is_a_scans(
+    n_gpus,
+    implementation,
+    precision,
+    optimizer,
+    cross_entropy,
+    batch,
+    limit,
+    n_kv_heads,
+    vocab,
+    tied,
+    experts,
+):
+    template = Plan(implementation=implementation, precision=precision, optimizer=optimizer,
+                    cross_entropy=cross_entropy)  # fmt: skip
+    setting = Setting(plan=template, global_batch_tokens=batch)
+    hardware = Hardware(accelerator=accelerator("h100-sxm-80gb"), n_gpus=n_gpus)
+    d = np.array([1024.0, 4096.0])[None, :, None]
+    mixture = {"n_experts": 8, "n_experts_active": 2, "d_ff_expert": d} if experts else {}
+    design = Design(
+        context_length=np.array([1024.0, 32_768.0])[:, None, None], d_model=d,
+        n_layers=np.array([2.0, 7.0, 32.0])[None, None, :],
+        n_heads=d / 128, n_kv_heads=n_kv_heads, d_head=128.0, d_ff=3.5 * d, vocab_size=vocab,
+        tied_embeddings=tied, **mixture,
+    )  # fmt: skip
+    found = best_plan(design, setting, hardware, limit)
+    for index in np.ndindex(2, 2, 3):
+        fastest, least = scan(row(design, index), setting, hardware, limit)
+        assert found.fits[index] == np.isfinite(fastest)
+        if found.fits[index]:
+            assert found.step_seconds[index] == pytest.approx(fastest, rel=1e-12)
+            peak = peak_device_bytes(row(design, index), found.plan(setting, index))
+            assert found.peak_device_bytes[index] == pytest.approx(peak, rel=1e-12)
+            assert peak <= limit
+        else:
+            assert found.least_device_bytes[index] == pytest.approx(least, rel=1e-12)
 
 
 def test_axes_may_lie_anywhere_and_a_table_gives_the_same():
