@@ -144,8 +144,19 @@ def limits(
     else:
         rows = found["rows"]
         columns = list(rows[0])
-        print_table(columns, ([str(row[c]) for c in columns] for row in rows), title=found["title"])
+        cells = ([_cell(name, row[name]) for name in columns] for row in rows)
+        headings = [name.replace("tokens_per_second", "tokens/s") for name in columns]
+        print_table(headings, cells, title=found["title"], left=3)
+        for note in found["notes"]:
+            say(note)
     raise typer.Exit(0 if found["anything_fits"] else 3)
+
+
+def _cell(name: str, value: Any) -> str:
+    """A limit as text: no end, no speed and whole numbers in words people read."""
+    if value is None:
+        return "-" if name.endswith("per_second") else "no limit"
+    return f"{value:.0f}" if isinstance(value, float) else str(value)
 
 
 class Target(StrEnum):

@@ -9,11 +9,13 @@ from explorer.cost.limits import Limit, limits
 from explorer.cost.memory import Memory, memory, peak_allocated_bytes, peak_device_bytes
 from explorer.cost.parameters import Parameters, parameters
 from explorer.cost.plans import Setting, enumerate_plans
-from explorer.cost.serving import Serving, serving
+from explorer.cost.serving import FORMATS, Format, Serving, serving
 from explorer.cost.time import StepTime, step_time
 
 __all__ = [
+    "FORMATS",
     "Flops",
+    "Format",
     "Hardware",
     "Ledger",
     "Limit",

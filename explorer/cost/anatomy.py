@@ -10,6 +10,7 @@ from explorer.cost.flops import flops
 from explorer.cost.kv_cache import kv_cache_bytes, kv_cache_bytes_per_token, serving_bytes
 from explorer.cost.memory import memory
 from explorer.cost.parameters import parameters
+from explorer.cost.serving import FORMATS, Format, serving
 from explorer.cost.time import step_time
 
 if TYPE_CHECKING:
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 def anatomy(
     design: Design, plan: Plan, hardware: Hardware, *, weight_bits: float = 16, kv_bits: float = 16
 ) -> dict[str, Any]:
-    """Parameters, FLOPs, memory, KV cache and time of one design under one plan, as nested plain data.
+    """Parameters, FLOPs, memory, KV cache, time and serving of one design under one plan, as nested plain data.
 
     Names carry their units; bytes are per GPU, `time.step_seconds` is one global batch.
     """
     counts, work, held = parameters(design), flops(design), memory(design, plan, hardware.accelerator)
     step = step_time(design, plan, hardware)
+    asked = Format(name="as asked", weight_bits=int(weight_bits), kv_bits=int(kv_bits))
+    served, notes = _served(design, plan, hardware, asked)
     return {
         "design": {f.name: getattr(design, f.name) for f in fields(design)},
         "plan": {f.name: getattr(plan, f.name) for f in fields(plan)} | {"n_gpus": plan.n_gpus},
@@ -85,8 +88,34 @@ def anatomy(
             "mfu": step.mfu,
             "parts_seconds": step.parts,
         },
-        "assumptions": [*work.assumptions, *held.assumptions, *step.assumptions],
+        "serving": served | {"formats": [_served(design, plan, hardware, form)[0] for form in FORMATS]},
+        "assumptions": [*work.assumptions, *held.assumptions, *step.assumptions, *notes],
     }
+
+
+def _served(
+    design: Design, plan: Plan, hardware: Hardware, form: Format
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Serving the micro-batch at full context on the plan's tensor-parallel GPUs, and what it rests on."""
+    time = serving(
+        design, hardware, batch=plan.micro_batch, weight_bits=form.weight_bits, kv_bits=form.kv_bits,
+        tensor_parallel=plan.tensor_parallel, fp8_products=form.fp8_products,
+    )  # fmt: skip
+    figures: dict[str, Any] = {
+        "format": form.name,
+        "weight_bits": form.weight_bits,
+        "kv_bits": form.kv_bits,
+        "batch": plan.micro_batch,
+        "tensor_parallel": plan.tensor_parallel,
+        "weight_bytes": time.weight_bytes,
+        "cache_bytes": time.cache_bytes,
+        "total_bytes": time.total_bytes,
+        "prefill_seconds": time.prefill_seconds,
+        "prefill_tokens_per_second": time.prefill_tokens_per_second,
+        "decode_seconds_per_token": time.decode_seconds,
+        "decode_tokens_per_second": time.decode_tokens_per_second,
+    }
+    return {k: v if isinstance(v, int | str) else float(v) for k, v in figures.items()}, time.assumptions
 
 
 def _entries(entries: tuple[Entry, ...]) -> list[dict[str, Any]]:

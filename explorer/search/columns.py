@@ -103,7 +103,7 @@ _COLUMNS = (
     _choice("schedule", "training", Literal["constant", "staged"], "constant", "How context grows."),
     _number("staged_from", "design", "tokens", "4096 when staged", "Short window of a staged schedule."),
     _number("staged_share", "design", "share", ".05 when staged", "Share of the tokens at full context."),
-    _number("weight_bits", "training", "bits", "16", "Bits per weight when served."),
+    _number("weight_bits", "training", "bits", "16", "Bits per layer weight when served; tables and head stay at 16."),
     _number("kv_bits", "training", "bits", "16", "Bits per key or value when served."),
 )  # fmt: skip
 

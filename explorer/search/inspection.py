@@ -8,14 +8,14 @@ from typing import Any
 
 from explorer import quality
 from explorer.catalog import accelerator
-from explorer.cost import Hardware
+from explorer.cost import FORMATS, Format, Hardware
 from explorer.cost import limits as find_limits
 from explorer.cost.anatomy import anatomy
 from explorer.design import Design, Plan
 from explorer.errors import ExplorerError, InputErrors, nearest
 from explorer.formats import named
 from explorer.search.columns import COLUMNS, REQUIRED
-from explorer.units import GB, GIB, format_bytes, format_count, parse_bytes, parse_count
+from explorer.units import GB, format_bytes, format_count, parse_bytes, parse_count
 
 _N_DRAWS = 200
 _TOKENS_PER_PARAMETER = 20
@@ -30,6 +30,7 @@ def inspect(target: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
     values = _values(given)
     design = _design(target, values)
     plan = _plan(values)
+    _check_layout(design, plan)
     hardware = Hardware(
         accelerator=accelerator(values.get("accelerator", "h100-sxm-80gb")), n_gpus=int(plan.n_gpus)
     )
@@ -123,6 +124,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     for name, value in t["parts_seconds"].items():
         if value:
             yield f"  {name:<28}{value:>18.4g} s"
+    yield from _serving_lines(found["serving"], int(d["context_length"]))
     loss = found["loss"]
     beyond = (
         f"; outside the law's domain in {', '.join(loss['extrapolated'])}" if loss["extrapolated"] else ""
@@ -138,17 +140,41 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {assumption}"
 
 
+def _serving_lines(served: Mapping[str, Any], context: int) -> Iterator[str]:
+    """One line per number format: what a GPU holds, how long a full prompt and one token more take."""
+    sequences = f"{served['batch']:,} sequence(s) of {context:,} tokens"
+    ranks = served["tensor_parallel"]
+    yield (
+        f"serving {sequences} on {ranks} GPU(s): bytes per GPU, seconds to read the prompts, then "
+        "milliseconds per token and tokens written per second, all sequences together:"
+    )
+    own = (served["weight_bits"], served["kv_bits"])
+    rows = list(served["formats"])
+    if own not in [(row["weight_bits"], row["kv_bits"]) for row in rows]:
+        rows.insert(0, dict(served) | {"format": _format(*own).name})
+    for row in rows:
+        yield (
+            f"  {row['format']:<28}{format_bytes(row['total_bytes']):>20} "
+            f"({format_bytes(row['weight_bytes'])} weights)"
+            f"{row['prefill_seconds']:>12.4g} s {1e3 * row['decode_seconds_per_token']:>9.3g} ms"
+            f"{row['decode_tokens_per_second']:>11,.0f} tokens/s"
+        )
+
+
 def limits(target: str | None, given: Mapping[str, Any], memory: str | None) -> dict[str, Any]:
     """The largest context and micro-batch of one design, one row per way of training or serving it."""
     values = _values(given)
     design, plan = _design(target, values), _plan(values)
+    _check_layout(design, plan)
     n_gpus = int(values.get("n_gpus", plan.n_gpus))
     device = accelerator(values.get("accelerator", "h100-sxm-80gb"))
     hardware = Hardware(accelerator=device, n_gpus=n_gpus)
     laid_out = any(values.get(k, 1) != 1 for k in _SIZES)
     asked = plan if laid_out or n_gpus == 1 else plan.with_(data_parallel=1)
     cap = device.memory_bytes if memory is None else min(_bytes(memory), device.memory_bytes)
-    found = find_limits(design, asked, hardware, cap, kv_bits=int(values.get("kv_bits", 16)))
+    bits = {name: int(values[name]) for name in ("weight_bits", "kv_bits") if name in values}
+    formats = (_format(bits.get("weight_bits", 16), bits.get("kv_bits", 16)),) if bits else FORMATS
+    found = find_limits(design, asked, hardware, cap, formats)
     rows = [
         {
             "purpose": one.purpose,
@@ -156,18 +182,45 @@ def limits(target: str | None, given: Mapping[str, Any], memory: str | None) -> 
             "layout": one.layout,
             "largest_context": one.largest_context,
             "context_stopped_by": one.context_instant,
+            "context_tokens_per_second": one.context_tokens_per_second,
             "largest_micro_batch": one.largest_micro_batch,
             "micro_batch_stopped_by": one.batch_instant,
+            "micro_batch_tokens_per_second": one.batch_tokens_per_second,
         }
         for one in found
     ]
     return {
-        "title": f"{target or 'design'} on {n_gpus} x {device.name}, {cap / GIB:.1f} GiB ({cap / GB:.1f} GB) "
+        "title": f"{target or 'design'} on {n_gpus} x {device.name}, {format_bytes(cap)} ({cap / GB:.3g} GB) "
         f"each; micro-batches at c = {design.context_length:,}",
         "memory_limit_bytes": cap,
+        "context_length": design.context_length,
         "rows": rows,
+        "notes": list(_limit_notes(asked, design, memory, cap)),
         "anything_fits": any(one.fits for one in found),
     }
+
+
+def _format(weight_bits: int, kv_bits: int) -> Format:
+    name = f"{weight_bits}-bit weights, {kv_bits}-bit cache"
+    return Format(name=name, weight_bits=weight_bits, kv_bits=kv_bits)
+
+
+def _limit_notes(plan: Plan, design: Design, memory: str | None, cap: float) -> Iterator[str]:
+    """What the numbers mean, for the line under the table."""
+    micro = max(1, int(plan.micro_batch))
+    yield (
+        f"training: the longest sequence at micro-batch {micro} and the largest micro-batch at c = "
+        f"{design.context_length:,}, per rank, {plan.precision}, {plan.optimizer}, {plan.implementation}, "
+        "one micro-batch a step (a pipeline: one per stage); stopped by: the moment of the step whose bytes pass the "
+        "limit at one token (or sequence) more"
+    )
+    yield (
+        "serving: the longest single sequence, and the sequences at once at full context per replica; weights, "
+        "cache and the CUDA context are counted, a server's work space (1.3 GiB in vLLM's log of Llama 3 8B) is not"
+    )
+    yield "tokens/s: trained on, or written with full caches, by all GPUs together at that limit"
+    if memory is not None and _bytes(memory) > cap:
+        yield f"{memory} is more than the device reports; {format_bytes(cap)} taken"
 
 
 _SIZES = ("tensor_parallel", "pipeline_parallel", "context_parallel", "data_parallel")
@@ -245,9 +298,24 @@ def _values(given: Mapping[str, Any]) -> dict[str, Any]:
     ):
         if values.get(name, 1) < 1:
             errors.append(f"--{name.replace('_', '-')}: at least 1 is needed, got {values[name]}")
+    for name in ("weight_bits", "kv_bits"):
+        if values.get(name, 16) not in (4, 8, 16, 32):
+            errors.append(f"--{name.replace('_', '-')}: 4, 8, 16 or 32 is needed, got {values[name]}")
     if errors:
         raise InputErrors(errors)
     return values
+
+
+def _check_layout(design: Design, plan: Plan) -> None:
+    """Raise where a plan cannot be laid out, whatever the memory."""
+    if design.n_heads % plan.tensor_parallel:
+        raise ExplorerError(
+            f"tensor_parallel must divide the {design.n_heads} heads, got {plan.tensor_parallel}"
+        )
+    if plan.pipeline_parallel > design.n_layers:
+        raise ExplorerError(
+            f"pipeline_parallel must be at most the {design.n_layers} layers, got {plan.pipeline_parallel}"
+        )
 
 
 def _bytes(text: str) -> float:

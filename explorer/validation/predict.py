@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from explorer.cost.activations import ledger
 from explorer.cost.flops import flops
-from explorer.cost.kv_cache import kv_cache_bytes
+from explorer.cost.kv_cache import serving_bytes
 from explorer.cost.memory import memory
 from explorer.cost.parameters import parameters
-from explorer.cost.serving import serving
+from explorer.cost.serving import Serving, serving
 from explorer.design import Design, Plan
 from explorer.errors import ExplorerError
 from explorer.units import FloatArray
@@ -155,28 +155,51 @@ def _matmul_max(row: Measurement) -> float:
     return device.peak(str(row.config.get("dtype", "bf16"))) * device.efficiency.matmul_share / 1e12
 
 
-def _served(row: Measurement) -> tuple[Any, float]:
-    """The serving model of a row, and its batch."""
+def _served(row: Measurement) -> Serving:
+    """The serving model of a row. Raises Inexpressible."""
     config = row.config
-    if config.get("compile") not in (None, "eager", False):
-        raise Inexpressible(reason="compiled inference is not modelled")
     design: Design = design_of(row)
-    quant = str(config.get("quant", "none")).lower()
-    if quant not in ("none", ""):
+    quant = str(config.get("quant") or "none").lower()
+    if quant.startswith("bnb"):
         raise Inexpressible(reason="bitsandbytes kernels decode slower than the memory they save would allow")
-    batch = config.get("batch", config.get("micro_batch"))
+    bits = next((n for name, n in _QUANTISED.items() if quant.startswith(name)), None)
+    if bits is None:
+        raise Inexpressible(reason=f"weights in '{quant}' are not modelled")
+    batch = config.get("batch", config.get("micro_batch", 1 if row.what == "infer_tokens_per_s" else None))
     if batch is None:
         raise Inexpressible(reason="the batch is not stated")
+    eager = (
+        config.get("compile") == "eager" or "litgpt" in f"{row.group} {config.get('framework', '')}".lower()
+    )
     tp = int(config.get("tp", 1))
-    return serving(design, hardware_of(config), batch=float(batch), tensor_parallel=tp), float(batch)
+    return serving(
+        design, replace(hardware_of(config), n_gpus=tp), batch=float(batch), weight_bits=bits,
+        tensor_parallel=tp, compiled=not eager,
+    )  # fmt: skip
+
+
+_QUANTISED = {"none": 16, "bf16": 16, "int8": 8, "fp8": 8, "int4": 4, "gptq": 4, "awq": 4}
+"""Bits per weight, by how names of formats begin."""
 
 
 def _prefill(row: Measurement) -> float:
-    return float(_served(row)[0].prefill_seconds)
+    return float(_served(row).prefill_seconds)
 
 
 def _decode(row: Measurement) -> float:
-    return float(_served(row)[0].decode_seconds)
+    return float(_served(row).decode_seconds)
+
+
+def _prefill_rate(row: Measurement) -> float:
+    return float(_served(row).prefill_tokens_per_second) / float(row.config.get("tp", 1))
+
+
+def _decode_rate(row: Measurement) -> float:
+    return float(_served(row).decode_tokens_per_second) / float(row.config.get("tp", 1))
+
+
+def _written(row: Measurement) -> float:
+    return float(_served(row).decode_tokens_per_second)
 
 
 def _infer_memory(row: Measurement) -> float:
@@ -185,8 +208,8 @@ def _infer_memory(row: Measurement) -> float:
     if quant not in ("none", ""):
         raise Inexpressible(reason="which layers stay unquantised is not stated")
     prompt = float(row.config.get("prompt", 128))
-    cache = kv_cache_bytes(design.with_(context_length=prompt))
-    return float(2 * parameters(design).total + cache) / (2.0**30 if "gib" in row.unit.lower() else 1e9)
+    held = float(serving_bytes(design.with_(context_length=prompt)))
+    return held / (2.0**30 if "gib" in row.unit.lower() else 1e9)
 
 
 _SINGLE: dict[str, Callable[[Measurement], float]] = {
@@ -201,5 +224,8 @@ _SINGLE: dict[str, Callable[[Measurement], float]] = {
     "kernel_attention_fwd_bwd": attention_tflops,
     "infer_prefill_time": _prefill,
     "infer_decode_time": _decode,
+    "infer_prefill_tps": _prefill_rate,
+    "infer_decode_tps": _decode_rate,
+    "infer_tokens_per_s": _written,
     "infer_mem": _infer_memory,
 }

@@ -54,8 +54,44 @@ def test_evaluate_reads_stdin_and_writes_stdout() -> None:
     assert float(dict(zip(header, row, strict=True))["n_params"]) == 6_738_415_616
 
 
-def test_limits_claims_list_and_schema_answer() -> None:
-    assert explore("limits", "llama-3-8b", "--accelerator", "h100-sxm-80gb", "--n-gpus", "8").returncode == 0
+def test_inspect_serves() -> None:
+    flags = ("--micro-batch", "4", "--weight-bits", "4", "--kv-bits", "8", "--accelerator", "a100-sxm-80gb")
+    served = json.loads(explore("inspect", "llama-3-8b", *flags, "--json").stdout)["serving"]
+    # Four sequences of 8,192 tokens at half of 131,072 B; the fixed time of 32 layers is 1.6 ms.
+    assert served["cache_bytes"] == 4 * 8192 * 65_536
+    assert served["batch"] == 4
+    assert served["decode_tokens_per_second"] == pytest.approx(4 / served["decode_seconds_per_token"])
+    assert served["decode_seconds_per_token"] > 1.6e-3 + served["cache_bytes"] / 2.039e12
+    assert served["prefill_seconds"] > 2 * 6.98e9 * 4 * 8192 / 312e12
+    assert [form["weight_bits"] for form in served["formats"]] == [16, 8, 8, 4, 4]
+    text = explore("inspect", "llama-3-8b", *flags).stdout
+    assert "4-bit weights" in text or "int4 weights, 8-bit cache" in text
+    assert "tokens/s" in text
+
+
+def test_limits_answer_as_table_and_json() -> None:
+    asked = ("limits", "llama-3-8b", "--accelerator", "h100-sxm-80gb", "--n-gpus", "8")
+    found = json.loads(explore(*asked, "--json").stdout)
+    rows = {(row["purpose"], row["setting"], row["layout"]): row for row in found["rows"]}
+    assert {row["setting"] for row in found["rows"] if row["purpose"] == "training"} >= {"none", "full"}
+    served = rows["serving", "bf16", "tensor parallel 8"]
+    assert served["largest_micro_batch"] == 606
+    assert served["context_stopped_by"] == "weights and cache"
+    longer = rows["training", "full", "context parallel 8, ZeRO 3"]["largest_context"]
+    assert longer > rows["training", "none", "context parallel 8, ZeRO 3"]["largest_context"] > 0
+    table = explore(*asked)
+    assert table.returncode == 0
+    lines = [line.split("\t") for line in table.stdout.splitlines()]
+    assert len(lines) == 2 + len(found["rows"])
+    assert "tokens/s" in table.stderr
+    assert explore("limits", "llama-3-8b", "--gpu-memory", "1GiB").returncode == 3
+    for wrong in (("--weight-bits", "3"), ("--tensor-parallel", "3"), ("--n-gpus", "0")):
+        refused = explore("limits", "llama-3-8b", *wrong)
+        assert refused.returncode == 2
+        assert len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_claims_list_and_schema_answer() -> None:
     assert len(json.loads(explore("claims", "--json").stdout)) == 11
     for shelf in ("models", "accelerators", "laws", "corpora"):
         assert json.loads(explore("list", shelf, "--json").stdout)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from explorer import catalog
 from explorer.cost import kv_cache_bytes, kv_cache_bytes_per_token, parameters, serving_bytes
+from explorer.cost.kv_cache import served_weight_bytes
 from explorer.design import Design
 
 
@@ -59,7 +60,21 @@ def test_serving_is_weights_and_cache() -> None:
     design = catalog.model("llama-2-7b").design
     cache = kv_cache_bytes(design, batch=4)
     assert serving_bytes(design, batch=4) == 2 * parameters(design).total + cache
-    assert serving_bytes(design, batch=4, weight_bits=4) == 0.5 * parameters(design).total + cache
+    # Llama 2 7B: 32 layers of 202,375,168 weights; tables, head and norms (262,410,240) stay at 16 bits.
+    layers, rest = 32 * 202_375_168, 262_410_240
+    assert layers + rest == parameters(design).total
+    assert serving_bytes(design, batch=4, weight_bits=8) == layers + 2 * rest + cache
+    assert serving_bytes(design, batch=4, weight_bits=32) == 4 * (layers + rest) + cache
+
+
+def test_published_quantised_checkpoints() -> None:
+    design = catalog.model("llama-3.1-8b").design
+    # AWQ INT4 at 5.7 GB (n-shot.com, running Llama 3.1 efficiently, 2024), where N / 2 bytes would be 4.0.
+    assert served_weight_bytes(design, 4) == pytest.approx(5.7e9, rel=0.01)
+    # fp8: one byte per weight of the layers (6.98e9), two per entry of table and head (2 · 525,336,576).
+    assert served_weight_bytes(design, 8) == pytest.approx(6.979e9 + 4 * 525_336_576, rel=1e-3)
+    table = design.with_(n_layers=np.array([32.0, 64.0]))
+    assert served_weight_bytes(table, np.array([4.0, 16.0]))[0] == served_weight_bytes(design, 4)
 
 
 @given(
