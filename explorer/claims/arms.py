@@ -27,8 +27,8 @@ from explorer.units import FloatArray
 
 RESHAPE = 0.03
 """Designs within this share of arm A's parameters count as the same size."""
-CHUNK_BYTES = 48e6
-"""What one chunk's loss array may take."""
+CHUNK_BYTES = 8e6
+"""What one chunk's loss array may take: a share of the last-level cache."""
 Index = NDArray[np.int64]
 
 
@@ -93,6 +93,11 @@ def solve(
         raise NothingFits(
             f"no design fits the budget at the reference context of {reference_context:g} tokens"
         )
+    # Shapes that fit at no context are chosen by no arm.
+    columns = np.flatnonzero(np.any([m.any(axis=0) for m in masks], axis=0))
+    grids, masks = [g.take(columns) for g in grids], [m[:, columns] for m in masks]
+    if shape_of_a is not None:
+        shape_of_a = int(np.searchsorted(columns, shape_of_a))
     n = next(iter(coefficients.values())).n_draws or 1
     size = sum(g.shape[0] * g.shape[1] for g in grids) * 8
     step = int(max(1, min(n, CHUNK_BYTES // size)))
@@ -102,7 +107,7 @@ def solve(
         some = {name: _draws(k, rows) for name, k in coefficients.items()}
         for name, found in _chunk(grids, masks, row, some, baseline, shape_of_a).items():
             parts[name].append(found)
-    return {name: _stack(found) for name, found in parts.items()}
+    return {name: _stack(found, columns) for name, found in parts.items()}
 
 
 def losses_at(
@@ -264,20 +269,20 @@ def _best(loss: FloatArray) -> Picked:
 def _kept(loss: FloatArray, g: Landscape, a: Index) -> tuple[Picked, Picked]:
     """The best design at arm A's width, and the best of arm A's size."""
     n_params = g.n_params[0]
-    found: dict[str, list[tuple[int, int]]] = {"depth": [], "reshape": []}
-    for i, shape in enumerate(a):
+    depth, reshape = np.empty((2, len(a)), dtype=np.int64), np.empty((2, len(a)), dtype=np.int64)
+    for shape in np.unique(a):
         same_levers = np.ones(len(g.d_model), dtype=bool)
         for values in g.choices.values():
             same_levers &= values == values[shape]
-        sets = {
-            "depth": (g.d_model == g.d_model[shape]) & same_levers,
-            "reshape": np.abs(n_params / n_params[shape] - 1) <= RESHAPE,
-        }
-        for name, chosen in sets.items():
+        draws = np.flatnonzero(a == shape)
+        for found, chosen in (
+            (depth, (g.d_model == g.d_model[shape]) & same_levers),
+            (reshape, np.abs(n_params / n_params[shape] - 1) <= RESHAPE),
+        ):
             columns = np.flatnonzero(chosen)
-            c, x = np.unravel_index(loss[i][:, columns].argmin(), (loss.shape[1], len(columns)))
-            found[name].append((int(c), int(columns[x])))
-    depth, reshape = (np.array(found[name]).T for name in ("depth", "reshape"))
+            some = loss[np.ix_(draws, np.arange(loss.shape[1]), columns)]
+            c, x = np.unravel_index(some.reshape(len(draws), -1).argmin(axis=1), some.shape[1:])
+            found[:, draws] = c, columns[x]
     return _picked(loss, depth[0], depth[1]), _picked(loss, reshape[0], reshape[1])
 
 
@@ -297,11 +302,13 @@ def _recovery_needed(t: _Terms, k: quality.Coefficients, target: FloatArray) -> 
     """Least recovery with which some staged design reaches `target`, per draw; inf above 1."""
     here, beyond = t.shapes(k)
     weight = t.weight(k)
-    without = t.rest + weight * here
+    lag = np.asarray(weight * here)
+    lag = lag + t.rest if lag.shape != t.rest.shape else np.add(lag, t.rest, out=lag)
+    lag -= target[:, None, None]
     gain = -weight * beyond
-    with np.errstate(divide="ignore", invalid="ignore"):
-        r = (without - target[:, None, None]) / gain
-    r = np.where(without <= target[:, None, None], 0.0, np.where(gain > 0, r, np.inf))
+    r = np.full(lag.shape, np.inf)
+    np.divide(lag, gain, out=r, where=gain > 0)
+    r[lag <= 0] = 0.0
     least = r.reshape(len(r), -1).min(axis=1)
     return np.where(least > 1, np.inf, least)
 
@@ -338,11 +345,14 @@ def _equivalent(
     return {name: least(loss_a - value) / own - 1 for name, value in values.items()}
 
 
-def _stack(parts: list[Outcome]) -> Outcome:
+def _stack(parts: list[Outcome], columns: Index) -> Outcome:
+    """Chunks of draws one after another; shapes become columns of the whole landscape again."""
+
     def picked(name: str) -> Picked:
-        return Picked(
+        arm = Picked(
             **{f.name: np.concatenate([getattr(p.arms[name], f.name) for p in parts]) for f in fields(Picked)}
         )
+        return arm if name == "baseline" else replace(arm, shape=columns[arm.shape])
 
     needed = [p.recovery_needed for p in parts if p.recovery_needed is not None]
     return Outcome(

@@ -156,7 +156,7 @@ def _arm(view: View, name: ArmName, brief: bool) -> Arm:
     n_law = float(g.n_law[min(row, len(g.n_law) - 1), column])
     costs: dict[str, Any] = {"limits": {}, "levers": {}}
     if not brief:
-        figures = view.setting.problem.evaluate(design)
+        figures = view.setting.evaluated((index, row, column), design)
         costs = _costs(figures) | {"levers": _levers(view.setting.problem.lattice, design)}
     return Arm(
         name=name,

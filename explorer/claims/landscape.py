@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 BoolArray = NDArray[np.bool_]
 Index = NDArray[np.int64]
 
-HEADROOM = 1.1
-"""Shapes are kept up to this multiple of the parameter limit, to see whether it is what stops an arm."""
-WIDTHS_PER_BLOCK = 8
-"""Widths asked of the cost model at once: few enough that deep models of wide blocks are not asked for."""
+HEADROOM = 2.0
+"""Shapes are kept up to this multiple of the parameter limit, to see whether it is what stops an arm: a
+coarse lattice needs that much to hold the next size."""
+WIDTHS_PER_BLOCK = 2
+"""Widths asked of the cost model at once: few enough that little is planned that is dropped as too large."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -154,10 +155,9 @@ def landscapes(problem: Problem, reference_context: float, n_counts: str) -> lis
     schedules = [(s.staged_from, s.staged_share) for s in lattice.schedule]
     longest = contexts_of(problem, reference_context)[-1]
     staged = sorted({s for s in schedules if 0 < s[0] < longest})
-    return [
-        join([_landscape(problem, block, reference_context, n_counts) for block in _blocks(problem, s)])
-        for s in [(0.0, 0.0), *staged]
-    ]
+    listed = [(0.0, 0.0), *staged]
+    parts = [_landscapes(problem, block, listed, reference_context, n_counts) for block in _blocks(problem)]
+    return [join(list(one)) for one in zip(*parts, strict=True)]
 
 
 def nearest_points(problem: Problem, grids: Iterable[Landscape], n: int) -> IntArray:
@@ -250,15 +250,15 @@ class _Block:
     attention: int
 
 
-def _blocks(problem: Problem, schedule: tuple[float, float]) -> Iterator[_Block]:
-    """The lattice in blocks of a few widths, each only as deep as the parameter limit lets it be."""
+def _blocks(problem: Problem) -> Iterator[_Block]:
+    """The lattice in blocks of a few buildable widths, each only as deep as the parameter limit lets it be."""
     from explorer.cost import parameters
 
-    lattice, cap = problem.lattice, float(problem.budget.limits.parameters) * HEADROOM
-    widths, depths = np.arange(len(lattice.d_model)), np.arange(len(lattice.n_layers))
+    lattice, cap = problem.lattice, _cap(problem)
+    widths, depths = np.flatnonzero(lattice.valid_heads.any(axis=(0, 1))), np.arange(len(lattice.n_layers))
     for ffn in range(len(lattice.ffn)):
         for attention in range(len(lattice.attention)):
-            for some in np.array_split(widths, max(1, len(widths) // WIDTHS_PER_BLOCK)):
+            for some in np.array_split(widths, -(-len(widths) // WIDTHS_PER_BLOCK)):
                 narrow = lattice.box(ffn, attention, {"d_model": some[:1], "schedule": [0]})
                 count = np.asarray(parameters(narrow.design).total)
                 least = np.broadcast_to(count, np.broadcast_shapes(count.shape, narrow.shape))
@@ -266,17 +266,29 @@ def _blocks(problem: Problem, schedule: tuple[float, float]) -> Iterator[_Block]
                 if not len(deep):
                     continue
                 box = lattice.box(ffn, attention, {"d_model": some, "n_layers": deep, "schedule": [0]})
-                design = box.design.with_(
-                    staged_from=np.full((1,) * 7, schedule[0]), staged_share=np.full((1,) * 7, schedule[1])
-                )
                 _, _, d_head, kv, _, d_model, _ = box.indices
-                yield _Block(design, lattice.valid_heads[np.ix_(d_head, kv, d_model)], ffn, attention)
+                valid = lattice.valid_heads[np.ix_(d_head, kv, d_model)]
+                yield _Block(box.design, valid, ffn, attention)
 
 
-def _landscape(problem: Problem, block: _Block, reference_context: float, n_counts: str) -> Landscape:
+def _cap(problem: Problem) -> float:
+    return float(problem.budget.limits.parameters) * HEADROOM
+
+
+def _landscapes(
+    problem: Problem,
+    block: _Block,
+    schedules: list[tuple[float, float]],
+    reference_context: float,
+    n_counts: str,
+) -> list[Landscape]:
+    """One landscape per schedule of a block; the plans at full context are looked for once for all."""
     lattice = problem.lattice
     contexts = contexts_of(problem, reference_context)
-    design = block.design.with_(context_length=contexts.reshape(-1, 1, 1))
+    staging = np.array(schedules).T.reshape(2, -1, *(1,) * 6)
+    design = block.design.with_(
+        context_length=contexts.reshape(-1, 1, 1), staged_from=staging[0], staged_share=staging[1]
+    )
     found = problem.evaluate(design)
     sizes = (
         len(lattice.vocab_size),
@@ -288,40 +300,43 @@ def _landscape(problem: Problem, block: _Block, reference_context: float, n_coun
     )
     shapes = sizes[:3] + sizes[4:]
     n_shapes = int(np.prod(shapes))
-
-    def flat(value: Any) -> FloatArray:
-        """(1, vocab, d_head, kv, c, d, L) → (C, S), or (1, S) of what does not depend on the context."""
-        array = np.asarray(value, dtype=np.float64)
-        n = array.shape[-3] if array.ndim >= 3 else 1
-        whole = np.broadcast_to(array, (1, *sizes[:3], n, *sizes[4:]))[0]
-        return np.ascontiguousarray(np.moveaxis(whole, 3, 0)).reshape(n, n_shapes)
-
-    def tall(value: Any) -> FloatArray:
-        return np.ascontiguousarray(np.broadcast_to(flat(value), (len(contexts), n_shapes)))
-
     heads = np.broadcast_to(block.valid[None, :, :, :, None], shapes).reshape(n_shapes)
     full_listed = any(not a.window for a in lattice.attention)
     window = lattice.attention[block.attention].window
     attends = (window == 0) | (window < contexts) | (not full_listed)
-    staged_from = float(np.max(design.staged_from))
-    exists = heads[None, :] & (attends & ((staged_from == 0) | (staged_from < contexts)))[:, None]
-
     indices = np.unravel_index(np.arange(n_shapes), shapes)
     choices = dict(zip(("vocab_size", "d_head", "n_kv_heads"), indices[:3], strict=True))
     choices |= {"ffn": np.full(n_shapes, block.ffn), "attention": np.full(n_shapes, block.attention)}
-    return Landscape(
-        contexts=contexts,
-        d_model=flat(design.d_model)[0],
-        n_layers=flat(design.n_layers)[0],
-        choices={k: v.astype(np.int64) for k, v in choices.items()},
-        n_params=flat(found.n_params),
-        n_law=flat(found.n_params if n_counts == "total" else found.n_params_non_embedding),
-        **_tokens(found, tall),
-        excess={k: flat(v) for k, v in found.constraints.items()},
-        exists=exists,
-        staged_from=staged_from,
-        staged_share=float(np.max(design.staged_share)),
-    ).take(heads)
+
+    def one(k: int) -> Landscape:
+        def flat(value: Any) -> FloatArray:
+            """(schedules or 1, vocab, d_head, kv, c, d, L) → (C, S), or (1, S) of what no context changes."""
+            array = np.asarray(value, dtype=np.float64)
+            if array.ndim == len(sizes) + 1:
+                array = array[k if len(array) > 1 else 0]
+            n = array.shape[-3] if array.ndim >= 3 else 1
+            whole = np.broadcast_to(array, (*sizes[:3], n, *sizes[4:]))
+            return np.ascontiguousarray(np.moveaxis(whole, 3, 0)).reshape(n, n_shapes)
+
+        def tall(value: Any) -> FloatArray:
+            return np.ascontiguousarray(np.broadcast_to(flat(value), (len(contexts), n_shapes)))
+
+        staged_from, staged_share = schedules[k]
+        return Landscape(
+            contexts=contexts,
+            d_model=flat(design.d_model)[0],
+            n_layers=flat(design.n_layers)[0],
+            choices={name: v.astype(np.int64) for name, v in choices.items()},
+            n_params=flat(found.n_params),
+            n_law=flat(found.n_params if n_counts == "total" else found.n_params_non_embedding),
+            **_tokens(found, tall),
+            excess={name: flat(v) for name, v in found.constraints.items()},
+            exists=heads[None, :] & (attends & ((staged_from == 0) | (staged_from < contexts)))[:, None],
+            staged_from=staged_from,
+            staged_share=staged_share,
+        ).take(heads & (flat(found.n_params).min(axis=0) <= _cap(problem)))
+
+    return [one(k) for k in range(len(schedules))]
 
 
 def _tokens(found: Evaluation, tall: Callable[[Any], FloatArray]) -> dict[str, Any]:

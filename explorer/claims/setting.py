@@ -20,6 +20,7 @@ from explorer.claims.landscape import Landscape, landscapes, of_design
 from explorer.design import Design
 
 if TYPE_CHECKING:
+    from explorer.search.evaluation import Evaluation
     from explorer.search.problem import Problem
 
 
@@ -66,6 +67,16 @@ class Setting:
             baseline_name=baseline or "",
             baseline_shape=shape,
         )
+
+    @cached_property
+    def _evaluated(self) -> dict[tuple[int, int, int], Evaluation]:
+        return {}
+
+    def evaluated(self, at: tuple[int, int, int], design: Design) -> Evaluation:
+        """What `design` costs, which lies at (landscape, context row, shape column): arms often share one."""
+        if at not in self._evaluated:
+            self._evaluated[at] = self.problem.evaluate(design)
+        return self._evaluated[at]
 
     @cached_property
     def usable_baseline(self) -> Landscape | None:

@@ -30,11 +30,12 @@ def probability(central: bool, draws: BoolArray | None = None) -> Estimate:
     """
     if draws is None or len(draws) == 0:
         return Estimate(central=float(central))
-    from scipy.stats import beta
+    # The quantile of Beta(a, b); scipy.stats has it too, and takes ten times as long to import.
+    from scipy.special import betaincinv
 
     k, n = int(np.count_nonzero(draws)), len(draws)
-    low = 0.0 if k == 0 else float(beta.ppf(0.05, k + 0.5, n - k + 0.5))
-    high = 1.0 if k == n else float(beta.ppf(0.95, k + 0.5, n - k + 0.5))
+    low = 0.0 if k == 0 else float(betaincinv(k + 0.5, n - k + 0.5, 0.05))
+    high = 1.0 if k == n else float(betaincinv(k + 0.5, n - k + 0.5, 0.95))
     return Estimate(central=k / n, p05=low, p50=k / n, p95=high)
 
 

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from functools import cache
 from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+
+from explorer.files import write_text
 
 
 @cache
 def vega() -> str:
-    """Vega as one script without imports, safe inside a script element."""
+    """Vega as one script without imports, safe inside a script element.
+
+    Putting it together takes longer than drawing a page, so the script of the installed version is kept
+    among the user's cached files; where those cannot be read or written it is made anew.
+    """
+    kept = _cached_files() / f"vega-{version('vl-convert-python')}.js"
+    with suppress(OSError, UnicodeDecodeError):
+        return kept.read_text(encoding="utf-8")
     import vl_convert
 
     # Its names `vega` and `vegaLite` are default exports that these modules do not have; vegaEmbed draws.
-    return inert(str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")))
+    script = inert(str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")))
+    with suppress(OSError):
+        write_text(kept, script)
+    return script
+
+
+def _cached_files() -> Path:
+    """Where the user's programs keep what they can make again (XDG base directories)."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "explorer"
 
 
 @cache

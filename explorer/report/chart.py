@@ -75,7 +75,7 @@ def specify(
 
     chart = alt.layer(*layers) if isinstance(layers, Sequence) else layers
     chart = chart.add_params(*(alt.param(name=k, value=v) for k, v in params.items()))
-    spec: dict[str, Any] = chart.properties(width="container", height=height).to_dict()
+    spec: dict[str, Any] = chart.properties(width="container", height=height).to_dict(validate=False)
     spec["config"] = palette.CONFIG
     return spec
 

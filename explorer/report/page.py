@@ -73,6 +73,14 @@ def charts(result: Result) -> dict[str, Chart]:
 
 def every(facts: Facts, table: pd.DataFrame) -> list[Chart]:
     """The charts that a result has data for, in the order of the page."""
+    from altair.utils.schemapi import debug_mode
+
+    # Checking every part of a chart against the schema takes longer than drawing it; tests check them.
+    with debug_mode(False):
+        return _every(facts, table)
+
+
+def _every(facts: Facts, table: pd.DataFrame) -> list[Chart]:
     evidence = facts.result.evidence
     found: list[Chart | None] = [front.chart(facts, table)]
     if evidence is not None:

@@ -90,6 +90,7 @@ class Problem:
         )
         self.memory_limit_bytes = budget.gpu_memory_bytes
         self.training_limits: Mapping[str, float] = budget.limits.training.given
+        self._last: tuple[bytes, list[tuple[IntArray, Evaluation]]] | None = None
 
     @property
     def name(self) -> str:
@@ -206,12 +207,25 @@ class Problem:
         starts = starts[starts > 0]
         if not len(starts):
             return None
-        if len(starts) == 1:
-            # One window for all: on an open grid it is planned once for every context.
-            one = design.with_(context_length=float(starts[0]), staged_from=0, staged_share=0)
-            return self._plan(one)
-        windows = np.where(np.asarray(design.staged_from) > 0, design.staged_from, starts[0])
-        return self._plan(design.with_(context_length=windows, staged_from=0, staged_share=0))
+        if len(starts) > 1 and np.ndim(design.staged_from) < 2:
+            windows = np.where(np.asarray(design.staged_from) > 0, design.staged_from, starts[0])
+            return self._plan(design.with_(context_length=windows, staged_from=0, staged_share=0))
+        # On an open grid each window is planned once for every context.
+        found: Planned | None = None
+        for start in starts:
+            other = self._plan(design.with_(context_length=float(start), staged_from=0, staged_share=0))
+            if found is None:
+                found = other
+                continue
+            here = np.asarray(design.staged_from) == start
+            columns = {f.name: getattr(found, f.name) for f in fields(found)}
+            merged: dict[str, Any] = {
+                name: np.where(here, getattr(other, name), values)
+                for name, values in columns.items()
+                if isinstance(values, np.ndarray)
+            }
+            found = replace(found, **merged)
+        return found
 
     def tokens_by_limit(self, seconds_per_token: Num, flops_per_token: Num) -> dict[str, Num]:
         """Training tokens that each limit alone allows."""
@@ -240,13 +254,20 @@ class Problem:
         """Objectives and constraints of lattice indices (n, 9)."""
         figures = np.empty((len(points), len(self.objectives)))
         constraints: dict[str, FloatArray] = {}
-        for rows, design in self._by_schedule(points):
-            found = self.evaluate(design)
+        for rows, found in self._evaluated(points):
             for k, objective in enumerate(self.objectives):
                 figures[rows, k] = found.metric(objective.name)
             for name, excess in found.constraints.items():
                 constraints.setdefault(name, np.empty(len(points)))[rows] = excess
         return Outcome(self.objectives, figures, constraints)
+
+    def _evaluated(self, points: IntArray) -> list[tuple[IntArray, Evaluation]]:
+        """Row numbers and what comes of them, kept for the points asked last: a study first asks for their
+        objectives and then for everything known of them."""
+        key = points.tobytes()
+        if self._last is None or self._last[0] != key:
+            self._last = key, [(rows, self.evaluate(one)) for rows, one in self._by_schedule(points)]
+        return self._last[1]
 
     def _by_schedule(self, points: IntArray) -> Iterator[tuple[IntArray, Design]]:
         """Tables of one schedule each: constant designs need no second plan."""
@@ -305,14 +326,13 @@ class Problem:
         from explorer.search.rows import rows_of
 
         found: dict[str, NDArray[Any]] = {}
-        groups = list(self.lattice.tables(points)) or [
-            (np.arange(0), design) for _, design in self.lattice.tables(self._any_point())
-        ]
-        for rows, design in groups:
-            table = rows_of(self, design)
-            for name, values in table.items():
+        if not len(points):
+            # No rows, but every column.
+            return {name: values[:0] for name, values in self.columns(self._any_point()).items()}
+        for rows, evaluated in self._evaluated(points):
+            for name, values in rows_of(self, evaluated).items():
                 kind = values.dtype if values.dtype.kind in "fb" else object
-                found.setdefault(name, np.empty(len(points), dtype=kind))[rows] = values[: len(rows)]
+                found.setdefault(name, np.empty(len(points), dtype=kind))[rows] = values
         labels = (
             ("attention", np.array([str(a) for a in self.lattice.attention], dtype=object)),
             ("schedule", np.array([s.kind for s in self.lattice.schedule], dtype=object)),

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer import cost, quality
-from explorer.design import Design
 from explorer.search.evaluation import Evaluation, chosen_plans, rows
 from explorer.units import Num
 
@@ -31,9 +30,9 @@ MEMORY = (
 )  # fmt: skip
 
 
-def rows_of(problem: Problem, design: Design) -> dict[str, NDArray[Any]]:
-    """Columns (n,) of a table of designs; figures that no plan gives are NaN or infinite."""
-    found = problem.evaluate(design)
+def rows_of(problem: Problem, found: Evaluation) -> dict[str, NDArray[Any]]:
+    """Columns (n,) of a table of evaluated designs; figures that no plan gives are NaN or infinite."""
+    design = found.design
     n = len(np.atleast_1d(design.context_length))
 
     def column(value: Num) -> NDArray[Any]:

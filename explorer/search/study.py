@@ -9,7 +9,7 @@ end is the same as that of an undisturbed run.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +97,7 @@ def explore(
     if journal is not None:
         run.keep(Journal(journal, run.study, run.identity))
     wanted = len(exact.points) if sampler == "exact" else trials
-    while run.n_told < wanted:
+    while run.n_told < wanted or not run.outcomes:
         run.step(min(run.batch, wanted - run.n_told))
         share = run.share
         hear("search", run.n_told, wanted, f"{share:.2%} of the hypervolume" if share is not None else "")
@@ -127,11 +127,11 @@ class _Run:
         self.ruler = Ruler.of(exact.coordinates) if len(exact.points) else None
         self.points: list[IntArray] = []
         self.outcomes: list[Outcome] = []
+        self.columns: list[Mapping[str, np.ndarray[Any, Any]]] = []
+        """Everything known of the trials, as it was told."""
         self.n_told = 0
         self.journal: Journal | None = None
         self.notes: tuple[str, ...] = ()
-        self.measured: dict[str, np.ndarray[Any, Any]] | None = None
-        """The trials' columns where an evaluator measured them."""
 
     def keep(self, journal: Journal) -> None:
         """Persist every batch from here on."""
@@ -147,12 +147,12 @@ class _Run:
             for name, excess in constraints.items():
                 trial.set_constraint(name, float(excess[row]))
             self.study.tell(trial, values[row])
+        columns = self.problem.columns(points)
         self.points.append(points)
         self.outcomes.append(outcome)
+        self.columns.append(columns)
         if self.journal is not None:
-            self.journal.add(
-                self.study.get_trials(deepcopy=False)[self.n_told :], self.problem.columns(points)
-            )
+            self.journal.add(self.study.get_trials(deepcopy=False)[self.n_told :], columns)
         self.n_told += n
 
     def take_part(
@@ -178,8 +178,7 @@ class _Run:
         constraints = {n: np.array([t.constraints[n] for t in told]) for n in names}
         shape = (len(told), len(self.problem.objectives))
         self.outcomes.append(Outcome(self.problem.objectives, figures.reshape(shape), constraints))
-        if evaluator is not None:
-            self.measured = column_table(told)
+        self.columns.append(column_table(told) if evaluator is not None else self.problem.columns(points))
 
     @property
     def coordinates(self) -> FloatArray:
@@ -200,7 +199,7 @@ class _Run:
 
         problem, exact = self.problem, self.exact
         points = np.vstack(self.points)
-        columns = problem.columns(points) if self.measured is None else self.measured
+        columns = {name: np.concatenate([some[name] for some in self.columns]) for name in self.columns[0]}
         table = pd.DataFrame({"number": np.arange(len(points)), **columns}).infer_objects()
         found, feasible = self.coordinates, self.feasible
         good = np.flatnonzero(feasible)

@@ -37,7 +37,7 @@ def test_landscape_designs_are_the_problem_s_own():
     problem = SmallProblem()
     for g in landscapes(problem, 3072.0, "total"):
         assert 3072.0 in g.contexts
-        for row, column in [(0, 0), (3, 17), (8, 40)]:
+        for row, column in [(0, 0), (3, 17), (8, g.shape[1] - 1)]:
             if not g.exists[row, column]:
                 continue
             design = design_at(problem.lattice, g, row, column)

@@ -7,16 +7,18 @@ import re
 from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema.exceptions import ValidationError
 from report_fixture import make_budget, make_infeasible, make_result
 
 from explorer import report
 from explorer.errors import ExplorerError
-from explorer.report import story, words
+from explorer.report import bundle, story, words
 from explorer.report.facts import Facts
-from explorer.report.page import packed
+from explorer.report.page import charts, packed
 from explorer.result import Result
 
 ATTACK = '</script><img src=x onerror="boom()">'
@@ -281,3 +283,40 @@ def test_names_and_symbols_keep_their_case() -> None:
     assert words.sentence("ν makes it so") == "ν makes it so."
     assert words.sentence("budget.gpu_memory is clipped") == "budget.gpu_memory is clipped."
     assert words.sentence("loss rises") == "Loss rises."
+
+
+def test_every_chart_is_valid_vega_lite() -> None:
+    # Pages are drawn without this check, which takes longer than drawing.
+    import altair as alt
+
+    drawn = charts(result())
+    assert len(drawn) > 10
+    for chart in drawn.values():
+        spec = {k: v for k, v in chart.static().items() if k != "config"}
+        kind = alt.LayerChart if "layer" in spec else alt.Chart
+        kind.from_dict(spec, validate=True)
+        spec["mark" if "mark" in spec else "layer"] = 7
+        with pytest.raises(ValidationError):
+            kind.from_dict(spec, validate=True)
+
+
+def test_the_library_is_kept_among_cached_files_and_made_anew_without_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import vl_convert
+
+    made: list[str] = []
+
+    def bundled(snippet: str) -> str:
+        made.append(snippet)
+        return "draw('</script>')"
+
+    monkeypatch.setattr(vl_convert, "javascript_bundle", bundled)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    script = bundle.vega.__wrapped__()
+    assert "</script" not in script
+    assert bundle.vega.__wrapped__() == script
+    assert len(made) == 1
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    assert bundle.vega.__wrapped__() == script
+    assert len(made) == 2
