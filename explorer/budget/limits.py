@@ -45,7 +45,7 @@ class Serving(Section):
     batch: Whole = 1
     """Sequences served at once, each at full context."""
     weight_bits: Literal[4, 8, 16, 32] = 16
-    """Bits per weight."""
+    """Bits per weight of the layers; below 16, embeddings, head and norms stay at 16."""
     kv_bits: Literal[4, 8, 16, 32] = 16
     """Bits per key or value in the cache."""
     tokens: Count | None = None

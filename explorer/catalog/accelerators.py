@@ -65,6 +65,8 @@ class Efficiency:
     """Fixed host time of an optimizer step, by implementation."""
     fitted_on: str
     """Measurements the curve was fitted on, or that it is only scaled from peaks."""
+    devices: tuple[str, ...] = ()
+    """Accelerators those measurements were taken on; others of the generation follow their own peaks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +112,14 @@ class Accelerator:
     def efficiency(self) -> Efficiency:
         """The curves of this device's generation."""
         return efficiency(self.generation)
+
+    @property
+    def fitted_on(self) -> str:
+        """What this device's times rest on: measurements of its own, or of relatives and its peaks."""
+        curve = self.efficiency
+        if not curve.devices or self.name in curve.devices:
+            return curve.fitted_on
+        return f"{curve.fitted_on}; no run of this device among them: scaled by its published peaks"
 
 
 @cache
@@ -204,6 +214,12 @@ def _mistakes(row: Mapping[str, Any], where: str) -> list[str]:
     for key, value in numbers:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
             lines.append(f"{where}: {key}: a positive number, got {value!r}")
+    for key in ("gpus_per_node", "n_units"):
+        if isinstance(row.get(key), float) and not row[key].is_integer():
+            lines.append(f"{where}: {key}: a whole number, got {row[key]!r}")
+    for key in ("name", "vendor"):
+        if key in row and not (isinstance(row[key], str) and row[key].strip()):
+            lines.append(f"{where}: {key}: a text, got {row[key]!r}")
     memory = row.get("memory_bytes")
     if isinstance(memory, int | float) and not isinstance(memory, bool) and 0 < memory < 2.0**28:
         lines.append(f"{where}: memory_bytes: bytes, such as 8.5e10 for an 80 GiB card, got {memory!r}")
@@ -230,6 +246,8 @@ def _curves() -> dict[str, Efficiency]:
     data = json.loads((files(__package__) / "efficiency.json").read_text("utf-8"))
     alignment = {int(k): float(v) for k, v in data["matmul_alignment"]["speed"].items()}
     return {
-        name: Efficiency(generation=name, matmul_alignment=alignment, **curve)
+        name: Efficiency(
+            generation=name, matmul_alignment=alignment, **{**curve, "devices": tuple(curve["devices"])}
+        )
         for name, curve in data["generations"].items()
     }

@@ -69,7 +69,7 @@ def _accelerators() -> list[dict[str, Any]]:
             "link_gb_per_s": round(a.link_bandwidth / 1e9, 1),
             "gpus_per_node": a.gpus_per_node,
             "tdp_watts": a.tdp_watts,
-            "efficiency": a.efficiency.fitted_on,
+            "efficiency": a.fitted_on,
             "source": "; ".join(dict.fromkeys(a.source.values())),
         }
         for a in accelerators().values()
@@ -239,6 +239,9 @@ def validate(
         Path | None, typer.Option("--report", metavar="PAGE.html", help="Draw predicted against measured.")
     ] = None,
     rows: Annotated[bool, typer.Option("--rows", help="Print every row, not only the groups.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the groups as the README's table.")
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -258,6 +261,6 @@ def validate(
     if as_json:
         print_json(scores)
     else:
-        for line in scores.lines(rows=rows):
+        for line in scores.markdown() if markdown else scores.lines(rows=rows):
             print(line)
     raise typer.Exit(0 if scores.within_budget else 3)

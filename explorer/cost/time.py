@@ -252,7 +252,7 @@ def assumptions(plan: Plan, hardware: Hardware) -> tuple[str, ...]:
     """What times under `plan` on `hardware` rest on, for the report."""
     curve, device = hardware.efficiency, hardware.accelerator
     notes = [
-        f"times: efficiency curve '{curve.generation}', {curve.fitted_on}",
+        f"times: efficiency curve '{curve.generation}', {device.fitted_on}",
         f"times: {device.name} at {device.peak(MATMUL_DTYPE[plan.precision]) / 1e12:.4g} TFLOP/s dense "
         f"{MATMUL_DTYPE[plan.precision]}, {device.hbm_bandwidth / 1e9:.4g} GB/s memory",
         f"times: {_HIDDEN:.0%} of a layer's compute hides weight gathers and gradient reductions; "

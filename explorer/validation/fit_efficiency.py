@@ -138,6 +138,23 @@ RECIPES = (
 )
 
 
+_KERNELS = ("kernel_matmul", "kernel_attention_fwd_bwd")
+# Groups of lone kernels and of decoding (catalog/serving.json) that constants or their priors come from.
+_KERNEL_GROUPS, _DECODING_GROUPS = ("kernels", "flash-attention", "matmul"), ("litgpt", "gpt-fast")
+# Megatron-Core's table goes by another name in the cited set.
+_SAME = {"megatron-core": "megatron-h100"}
+
+
+def fitted_on(group: str, what: str) -> bool:
+    """Whether a constant of the time model has seen these runs, in these terms or others."""
+    if what.startswith("kernel_"):
+        return group in _KERNEL_GROUPS
+    if what.startswith("infer_"):
+        return group in _DECODING_GROUPS and what == "infer_tokens_per_s"
+    timed = what.startswith("train_") and "mem" not in what
+    return timed and any(_SAME.get(group, group) in recipe.fit for recipe in RECIPES)
+
+
 # Generations with too few measurements to fit: the curve of a relative, and what single published
 # figures say otherwise (ml-engineering's table of maximum achievable matmul FLOPS; LLMCompass' MI210).
 SCALED: dict[str, tuple[str, dict[str, float], str]] = {
@@ -175,6 +192,7 @@ def scaled(generation: str, relative: Efficiency, base: Efficiency) -> Efficienc
         generation=generation,
         watts_per_tflops=base.watts_per_tflops,
         fitted_on=f"not fitted: the A100 curve scaled to this device's published peaks{note}",
+        devices=(),
     )
 
 
@@ -185,6 +203,8 @@ class _Group:
     name: str
     tables: list[Batch]
     seconds: FloatArray
+    devices: frozenset[str]
+    """Accelerators the rows were measured on."""
 
     def log_ratio(self, curve: Efficiency) -> FloatArray:
         predicted = np.empty(self.seconds.shape)
@@ -199,9 +219,7 @@ def fit(recipe: Recipe, rows: Sequence[Measurement], base: Efficiency) -> Effici
 
     rng = np.random.default_rng(0)
     groups = [_group(rows, recipe, name, rng) for name in recipe.fit]
-    products, attention = (
-        _kernels(rows, recipe, what) for what in ("kernel_matmul", "kernel_attention_fwd_bwd")
-    )
+    products, attention = (_kernels(rows, recipe, what) for what in _KERNELS)
     names = list(recipe.parameters)
     centre = np.log([value for value, _ in recipe.parameters.values()])
     spread = np.array([width for _, width in recipe.parameters.values()])
@@ -226,7 +244,12 @@ def fit(recipe: Recipe, rows: Sequence[Measurement], base: Efficiency) -> Effici
     found = least_squares(
         residuals, np.r_[centre, np.log(25e-6)], bounds=(-np.inf, upper), loss="soft_l1", max_nfev=100
     )
-    return replace(_with(base, names, np.exp(found.x[:-1])), fitted_on=recipe.fitted_on)
+    devices = frozenset[str]().union(*(group.devices for group in groups))
+    kernels = (str(row.config["gpu"]) for row in (*products, *attention))
+    devices |= {accelerator_named(name).name for name in kernels}
+    return replace(
+        _with(base, names, np.exp(found.x[:-1])), fitted_on=recipe.fitted_on, devices=tuple(sorted(devices))
+    )
 
 
 def _with(base: Efficiency, names: Sequence[str], values: FloatArray) -> Efficiency:
@@ -263,7 +286,8 @@ def _group(
     if sample and rng is not None and len(runs) > recipe.sample:
         chosen = rng.choice(len(runs), recipe.sample, replace=False)
         runs, seconds = [runs[i] for i in chosen], [seconds[i] for i in chosen]
-    return _Group(name, batches(runs), np.array(seconds))
+    devices = frozenset(run.hardware.accelerator.name for run in runs)
+    return _Group(name, batches(runs), np.array(seconds), devices)
 
 
 def _kernels(rows: Sequence[Measurement], recipe: Recipe, what: str) -> list[Measurement]:

@@ -87,6 +87,22 @@ class Scores:
         lines.append(f"{sum(g.n for g in self.groups)} rows scored, {verdict} the stated error budgets")
         return lines
 
+    def markdown(self) -> list[str]:
+        """One row per group, as the README shows it."""
+        from explorer.validation.fit_efficiency import fitted_on
+
+        lines = [
+            "| measurements | what | rows | median error | 90th percentile | bias | budget | fitted on |",
+            "|---|---|--:|--:|--:|--:|--:|:-:|",
+        ]
+        for g in self.groups:
+            role = "yes" if fitted_on(g.group, g.what) else "no"
+            lines.append(
+                f"| {g.group} | `{g.what}` | {g.n:,} | {g.median_error:.1%} | {g.p90_error:.1%} | "
+                f"{g.bias:+.1%} | {g.budget_median:.0%} / {g.budget_p90:.0%} | {role} |"
+            )
+        return lines
+
     def _gaps(self) -> list[str]:
         """Rows without a prediction, counted by reason."""
         counts: dict[tuple[str, str, str], int] = {}

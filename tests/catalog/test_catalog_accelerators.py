@@ -3,7 +3,7 @@
 import pytest
 
 from explorer.catalog import accelerator, accelerator_from, accelerators
-from explorer.catalog.accelerators import read_accelerator
+from explorer.catalog.accelerators import efficiency, generations, read_accelerator
 from explorer.errors import InputErrors, UnknownName, Unsupported
 from explorer.units import GIB
 
@@ -101,6 +101,25 @@ def test_a_device_of_ones_own_from_yaml(tmp_path):
     assert device.name == "mine"
     assert device.tdp_watts is None
     assert device.efficiency.fitted_on.startswith("not fitted")
+
+
+def test_a_device_outside_the_fit_says_that_it_is_scaled():
+    assert "scaled" not in accelerator("a100-sxm-80gb").fitted_on
+    for name in ("rtx-3090", "a10", "gh200-96gb", "rtx-5090", "l40s", "mi300x"):
+        assert "scaled" in accelerator(name).fitted_on, name
+    own = accelerator_from({**OWN, "generation": "hopper"})
+    assert "no run of this device" in own.fitted_on
+    named = {device for curve in generations() for device in efficiency(curve).devices}
+    assert named <= set(accelerators())
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "wanted"),
+    [("name", 3, "a text"), ("vendor", "", "a text"), ("n_units", 100.5, "a whole number")],
+)
+def test_names_are_text_and_counts_whole(key, value, wanted):
+    with pytest.raises(InputErrors, match=f"{key}: {wanted}"):
+        accelerator_from({**OWN, key: value})
 
 
 def test_every_mistake_is_told_at_once():
