@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from explorer import quality
 from explorer.claims.arms import losses_at
@@ -29,10 +30,18 @@ def by_width(view: View) -> tuple[CurvePoint, ...]:
         longest = g.contexts[np.flatnonzero(np.isfinite(loss[:, columns]).any(axis=1))[-1]]
         points.append((int(row), int(columns[x]), float(longest)))
     losses, gains = _estimates(view, g, [(row, x) for row, x, _ in points], loss)
+    rows, columns = (np.array([p[k] for p in points], dtype=int) for k in (0, 1))
+    outside = _outside(
+        view, g.n_law[np.minimum(rows, len(g.n_law) - 1), columns], g.n_tokens[rows, columns],
+        g.contexts[rows], g.d_model[columns] / g.n_layers[columns],
+    )  # fmt: skip
     return tuple(
-        CurvePoint(longest_context=longest, loss=losses[i], gain=gains[i], **_sizes(g, row, x))
+        CurvePoint(
+            longest_context=longest, loss=losses[i], gain=gains[i], extrapolated=bool(outside[i]),
+            **_sizes(g, row, x),
+        )
         for i, (row, x, longest) in enumerate(points)
-    )
+    )  # fmt: skip
 
 
 def by_context(view: View) -> tuple[ContextPoint, ...]:
@@ -106,13 +115,26 @@ def _line(
     losses, gains = _paired(
         central, draws, float(central[here]), draws[:, here] if draws is not None else None
     )
+    outside = _outside(view, n_law, given["n_tokens"], c, d / n_layers)
     return tuple(
         CurvePoint(
             d_model=float(d[i]), context_length=float(c[i]), longest_context=float(c[i]), n_layers=n_layers,
             n_params=float(n_total[i]), n_tokens=tokens, loss=losses[i], gain=gains[i],
+            extrapolated=bool(outside[i]),
         )
         for i in range(len(c))
     )  # fmt: skip
+
+
+def _outside(
+    view: View, n_law: FloatArray, n_tokens: FloatArray, contexts: FloatArray, aspect: FloatArray
+) -> NDArray[np.bool_]:
+    """Which designs the law was not fitted for, in any dimension: (n,)."""
+    flags = quality.domain_flags(
+        view.setting.law, n_params=n_law, n_tokens=n_tokens, context_length=contexts, aspect=aspect
+    )
+    found: NDArray[np.bool_] = np.any(np.broadcast_arrays(*flags.values()), axis=0)
+    return found
 
 
 def _central(view: View) -> tuple[Landscape, FloatArray]:

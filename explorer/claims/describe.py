@@ -13,7 +13,7 @@ from explorer import quality
 from explorer.claims.arms import VALUES, Outcome, losses_at
 from explorer.claims.landscape import Landscape, design_at
 from explorer.claims.records import Arm, ArmName, CorpusTrade, Estimate, LimitEffect, Value, ValueName
-from explorer.claims.setting import Setting, holds, pays, staged_leads
+from explorer.claims.setting import Setting, holds, pays, staged_leads, too_short
 from explorer.claims.statistics import estimate, probability
 from explorer.design import Design
 
@@ -119,6 +119,7 @@ def corpus_trade(view: View, *, brief: bool = False) -> CorpusTrade:
         holds=probability(
             bool(holds(setting, centre)[0]), holds(setting, found) if found is not None else None
         ),
+        contexts_too_short=_too_short(view),
         staged_better=probability(
             bool(staged_leads(centre)[0]), staged_leads(found) if found is not None else None
         )
@@ -287,6 +288,18 @@ def _value(view: View, name: ValueName) -> Value:
         pays=float(np.mean(worth)),
         beyond_reach=beyond,
         note=note,
+    )
+
+
+def _too_short(view: View) -> Estimate:
+    """Whether a longer context pays; where none is modelled the cheapest is chosen, which is no finding."""
+    setting, found = view.setting, view.found
+    if not view.models_context:
+        return probability(
+            False, np.zeros(len(found.compute["context"]), dtype=bool) if found is not None else None
+        )
+    return probability(
+        bool(too_short(setting, view.centre)[0]), too_short(setting, found) if found is not None else None
     )
 
 

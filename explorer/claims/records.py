@@ -152,11 +152,10 @@ class Value(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CurvePoint(Record):
-    """The best design of one width on the iso-budget line: widest feasible first, longest context last."""
+    """A design on a curve between width and context."""
 
     d_model: float
     context_length: float
-    """The best context at this width (at the corpus' central values)."""
     longest_context: float
     """The longest feasible context at this width (at the best depth for it)."""
     n_layers: float
@@ -165,6 +164,8 @@ class CurvePoint(Record):
     loss: Estimate
     gain: Estimate
     """loss(A) − loss(this design), paired draw by draw: its interval is far narrower than the loss' own."""
+    extrapolated: bool = False
+    """Outside the law's domain in any dimension."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,6 +216,8 @@ class CorpusTrade(Record):
     """Reshaping at the same N: loss(B) − loss(best within a few percent of arm A's N)."""
     holds: Estimate
     """Probability that the idea holds, with its Monte Carlo interval; 0 or 1 without draws."""
+    contexts_too_short: Estimate
+    """Probability that a context longer than the reference pays at arm A's shape; 0 where none is modelled."""
     staged_better: Estimate | None = None
     recovery_needed: Estimate | None = None
     """Recovery r at which the lead of the staged schedule vanishes (0: it always leads, inf: never)."""
@@ -234,6 +237,19 @@ class CorpusTrade(Record):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AspectTrade(Record):
+    """What the trade says under one aspect-ratio law, on the asked corpus."""
+
+    holds: Estimate
+    contexts_too_short: Estimate
+    staged_better: Estimate | None
+    context: Estimate
+    """Value of context, nats."""
+    width: Estimate
+    """Value of trading width, nats."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Trade(Record):
     """The trade experiment for one budget."""
 
@@ -248,8 +264,8 @@ class Trade(Record):
     corpora: dict[str, CorpusTrade]
     nu_zero: dict[str, CorpusTrade]
     """The same with ν = 0: the benefit of context does not depend on the model's size."""
-    by_aspect: dict[str, dict[str, float]]
-    """Aspect choice → statement → probability, on the asked corpus."""
+    by_aspect: dict[str, AspectTrade]
+    """By aspect choice, on the asked corpus."""
     factors: tuple[Factor, ...]
     """The tornado: which prior moves the value of trading width on the asked corpus."""
     limits: dict[str, float]
@@ -320,7 +336,8 @@ class Verdict(Record):
     """Corpus → status, P(holds), P(contexts too short), c and d of arms A and C, one sentence."""
     nu_zero: dict[str, Any]
     """The same summary for the asked corpus with ν = 0."""
-    by_aspect: dict[str, dict[str, float]]
+    by_aspect: dict[str, AspectTrade]
+    """The same statements and values under each aspect choice, on the asked corpus."""
     factors: tuple[Factor, ...]
     undecided_because: str
     """What would decide it; empty when the verdict is called."""

@@ -1,7 +1,8 @@
 """What the trade is asked under: a problem, a law, corpora and the landscapes they make; and what counts.
 
 In one draw the idea *holds* when arm C's context is at least its width, its width lies below arm A's,
-and trading width pays. A value *pays* when it is worth `min_gain` of training compute.
+and trading width pays. A value *pays* when it is worth `min_gain` of training compute. Contexts are *too
+short* when arm B's choice pays and is a longer one: a shorter context that pays says the contrary.
 """
 
 from __future__ import annotations
@@ -135,6 +136,13 @@ def pays(setting: Setting, outcome: Outcome, value: str) -> NDArray[np.bool_]:
     """Per draw, whether a value is worth at least `min_gain` of training compute."""
     found: NDArray[np.bool_] = outcome.compute[value] >= setting.min_gain
     return found
+
+
+def too_short(setting: Setting, outcome: Outcome) -> NDArray[np.bool_]:
+    """Per draw: at arm A's shape a context longer than the reference pays."""
+    g = setting.grids[0]
+    found: NDArray[np.bool_] = g.contexts[outcome.arms["B"].context] > setting.reference_context
+    return found & pays(setting, outcome, "context")
 
 
 def staged_leads(outcome: Outcome) -> NDArray[np.bool_]:

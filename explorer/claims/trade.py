@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from explorer import quality
 from explorer.claims import describe
 from explorer.claims.arms import Outcome
 from explorer.claims.landscape import is_data
-from explorer.claims.records import CorpusTrade, Trade
-from explorer.claims.setting import Setting, holds, pays, staged_leads
+from explorer.claims.records import AspectTrade, CorpusTrade, Estimate, Trade
+from explorer.claims.setting import Setting, holds, staged_leads, too_short
+from explorer.claims.statistics import estimate, probability
 from explorer.claims.tornado import aspect_of, deciders, factors
 
 if TYPE_CHECKING:
@@ -118,14 +120,15 @@ def _lifts(setting: Setting) -> dict[str, dict[str, describe.Lift]]:
 
 def _by_aspect(
     setting: Setting, draws: quality.Posterior | None, found: Outcome | None, n: int, seed: int
-) -> dict[str, dict[str, float]]:
-    """Probability of each statement under each aspect choice, on the asked corpus."""
+) -> dict[str, AspectTrade]:
+    """Every statement and value under each aspect choice, on the asked corpus."""
     asked = setting.asked
     table = {}
     for aspect in quality.ASPECTS:
+        centre = setting.solve_central(aspect=aspect, corpora=(asked,))[asked]
+        outcome, chosen = None, np.ones(1, dtype=bool)
         if draws is None or found is None:
-            outcome = setting.solve_central(aspect=aspect, corpora=(asked,))[asked]
-            chosen = np.ones(1, dtype=bool)
+            pass
         elif setting.aspect == "mixed":
             outcome, chosen = found, aspect_of(draws.coefficients) == aspect
         else:
@@ -134,14 +137,31 @@ def _by_aspect(
             chosen = np.ones(n, dtype=bool)
         if not chosen.any():
             continue
-        row = {
-            "holds": float(np.mean(holds(setting, outcome)[chosen])),
-            "contexts_too_short": float(np.mean(pays(setting, outcome, "context")[chosen])),
-        }
-        if "D" in outcome.arms:
-            row["staged_better"] = float(np.mean(staged_leads(outcome)[chosen]))
-        table[aspect] = row
+        table[aspect] = _under(setting, centre, outcome, chosen)
     return table
+
+
+def _under(
+    setting: Setting, centre: Outcome, outcome: Outcome | None, chosen: NDArray[np.bool_]
+) -> AspectTrade:
+    """Statements and values at the centre, with the spread over the chosen draws of an outcome."""
+
+    def chance(statement: Callable[[Outcome], NDArray[np.bool_]]) -> Estimate:
+        spread = statement(outcome)[chosen] if outcome is not None else None
+        return probability(bool(statement(centre)[0]), spread)
+
+    def worth(name: str) -> Estimate:
+        return estimate(
+            float(centre.value(name)[0]), outcome.value(name)[chosen] if outcome is not None else None
+        )
+
+    return AspectTrade(
+        holds=chance(lambda o: holds(setting, o)),
+        contexts_too_short=chance(lambda o: too_short(setting, o)),
+        staged_better=chance(staged_leads) if "D" in centre.arms else None,
+        context=worth("context"),
+        width=worth("width"),
+    )
 
 
 def _assumptions(setting: Setting, draws: Mapping[str, quality.Posterior]) -> tuple[str, ...]:

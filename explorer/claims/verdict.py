@@ -67,7 +67,6 @@ def call(probability: float) -> Status:
 
 def _statements(trade: Trade, c: CorpusTrade) -> dict[StatementName, Statement]:
     a, b, free = c.arms["A"], c.arms["B"], c.arms["C"]
-    too_short = _pays_estimate(trade, c.context)
     narrower = (
         f"the free design has c = {free.context_length:,.0f} at d = {free.d_model:,.0f}, the short one "
         f"d = {a.d_model:,.0f}; the value of trading width is {words.nats(c.width.nats)}, "
@@ -81,16 +80,8 @@ def _statements(trade: Trade, c: CorpusTrade) -> dict[StatementName, Statement]:
         longer = narrower = f"the law models no benefit of context on {c.corpus}"
     made: dict[StatementName, Statement] = {
         "holds": _statement("holds", c.holds, c.width, narrower),
-        "contexts_too_short": _statement("contexts_too_short", too_short, c.context, longer),
+        "contexts_too_short": _statement("contexts_too_short", c.contexts_too_short, c.context, longer),
     }
-    if not c.models_context:
-        # The shortest listed context is the cheapest there; that is no finding that contexts are too long.
-        nothing = (
-            Estimate(central=0.0, p05=0.0, p50=0.0, p95=0.0)
-            if c.holds.has_interval
-            else Estimate(central=0.0)
-        )
-        made["contexts_too_short"] = _statement("contexts_too_short", nothing, c.context, longer)
     if c.staged_better is not None and c.waiting is not None:
         made["staged_better"] = _statement("staged_better", c.staged_better, c.waiting, _staged_reason(c))
     return made
@@ -100,18 +91,6 @@ def _statement(name: StatementName, p: Estimate, value: Value, reason: str) -> S
     return Statement(
         name=name, text=TEXTS[name], status=call(p.central), probability=p, value=value, reason=reason
     )
-
-
-def _pays_estimate(trade: Trade, value: Value) -> Estimate:
-    """The probability that a value pays, with its Monte Carlo interval."""
-    if not trade.n_draws:
-        return Estimate(central=value.pays)
-    import numpy as np
-
-    from explorer.claims.statistics import probability
-
-    n = trade.n_draws
-    return probability(value.pays >= 0.5, np.arange(n) < round(value.pays * n))
 
 
 def _staged_reason(c: CorpusTrade) -> str:
@@ -173,16 +152,18 @@ def _best_design(c: CorpusTrade) -> str:
 
 def _longer_alone(trade: Trade, c: CorpusTrade) -> str:
     """Whether a longer context pays at the same shape."""
-    certain = f" ({words.percent(c.context.pays)})" if trade.n_draws else ""
-    worth = f"c = {c.arms['B'].context_length:,.0f} is worth {words.nats(c.context.nats)}, "
-    worth += words.compute(c.context.compute.central)
-    status = call(c.context.pays)
+    certain = f" ({words.percent(c.contexts_too_short.central)})" if trade.n_draws else ""
+    b = c.arms["B"].context_length
+    worth = f"c = {b:,.0f} is worth {words.nats(c.context.nats)}, {words.compute(c.context.compute.central)}"
+    status = call(c.contexts_too_short.central)
     if status == "holds":
         return f"a longer context alone pays{certain}: {worth}"
     if status == "undecided":
         return f"whether a longer context alone pays is open{certain}: {worth}"
     if words.is_nothing(c.context.nats.central):
         return f"a longer context alone does not pay{certain}"
+    if b < trade.reference_context:
+        return f"a longer context alone does not pay{certain}, a shorter one does better: {worth}"
     return f"a longer context alone does not pay{certain}: {worth}"
 
 
@@ -191,8 +172,8 @@ def _summary(trade: Trade, c: CorpusTrade) -> dict[str, Any]:
     return {
         "status": call(c.holds.central),
         "holds": c.holds.central,
-        "contexts_too_short": c.context.pays if c.models_context else 0.0,
-        "contexts_status": call(c.context.pays if c.models_context else 0.0),
+        "contexts_too_short": c.contexts_too_short.central,
+        "contexts_status": call(c.contexts_too_short.central),
         "staged_better": c.staged_better.central if c.staged_better is not None else None,
         "models_context": c.models_context,
         "context_A": a.context_length,
@@ -266,7 +247,7 @@ def _caveats(trade: Trade, c: CorpusTrade) -> tuple[str, ...]:
             caveats.append("in part of the draws arm C is wider than arm A: what it gains there is reshaping")
     if call(zero.holds.central) != call(c.holds.central):
         caveats.append("the verdict changes with ν = 0: it rests on that prior")
-    calls = {name: call(row["holds"]) for name, row in trade.by_aspect.items()}
+    calls = {name: call(row.holds.central) for name, row in trade.by_aspect.items()}
     if len(set(calls.values())) > 1:
         said = words.listed([f"{name}: {status}" for name, status in calls.items()])
         caveats.append(f"the verdict depends on the aspect-ratio law ({said})")

@@ -19,10 +19,10 @@ def fit_page(report: FitReport) -> str:
     residuals = np.asarray(report.residuals, dtype=float)
     inside = float(np.sqrt(np.mean(residuals**2)))
     tried, carried, agree = report.starts
-    worst = max(report.left_out, key=lambda g: _error(g), default=None)
     lead = f"Law {report.name} was fitted to {words.whole(len(residuals))} runs; its root-mean-square error on them is {words.nats(inside)}"
-    if worst is not None:
-        lead += f", and on runs left out at most {words.nats(_error(worst))}"
+    unseen = [f"{words.nats(g.rmse)} ({g.name})" for g in report.left_out if g.kind in ("extreme", "all")]
+    if unseen:
+        lead += f", on runs left out of the fit {words.listed(unseen)}"
     notes = [
         f"{agree} of {carried} starts carried to the end ({tried} tried) agree on the minimum",
         f"condition number of the fit: {words.number(report.condition_number)}; large values mean constants that only hold together",
@@ -33,14 +33,6 @@ def fit_page(report: FitReport) -> str:
         "plain.html", found, title=f"Fit of law {report.name}", lead=lead + ".", notes=notes, charts=found,
         tables=[t for t in (_constants(report), _left_out(report), _correlations(report)) if t is not None],
     )  # fmt: skip
-
-
-def _error(group: object) -> float:
-    for name in ("rmse", "root_mean_square", "error", "mean_absolute", "median_absolute"):
-        value = getattr(group, name, None)
-        if isinstance(value, int | float):
-            return abs(float(value))
-    return float("nan")
 
 
 def _residuals(report: FitReport, residuals: np.ndarray) -> Chart:
@@ -72,34 +64,29 @@ def _residuals(report: FitReport, residuals: np.ndarray) -> Chart:
 
 
 def _constants(report: FitReport) -> Table:
-    errors = report.standard_errors
     return Table(
-        caption="Constants as fitted, with bootstrap standard errors (those of A, B and E, not of their logarithms)",
-        columns=("Parameter", "Fitted", "Standard error"),
+        caption="Constants as fitted; standard error and interval from the bootstrap over runs",
+        columns=("Constant", "Fitted", "Standard error", "5%", "95%"),
         rows=tuple(
-            (name, words.number(float(value), 5), words.number(float(errors[key]), 3) if (key := name.removeprefix("log ").removeprefix("log_")) in errors else "—")
-            for name, value in zip(report.names, report.row, strict=True)
+            (c.name, words.number(c.value, 5), *("—" if v is None else words.number(v, 3) for v in (c.standard_error, *(c.interval or (None, None)))))
+            for c in report.constants
         ),
-        numeric=frozenset({1, 2}),
+        numeric=frozenset({1, 2, 3, 4}),
     )  # fmt: skip
 
 
 def _left_out(report: FitReport) -> Table | None:
-    from dataclasses import fields, is_dataclass
-
-    groups = [g for g in report.left_out if is_dataclass(g)]
-    if not groups:
+    if not report.left_out:
         return None
-    names = [x.name for x in fields(groups[0])]
-    rows = tuple(
-        tuple(words.number(v) if isinstance(v := getattr(g, n), float) else str(v) for n in names)
-        for g in groups
-    )
     return Table(
         caption="Error on runs that were left out of the fit (nats)",
-        columns=tuple(n.replace("_", " ") for n in names),
-        rows=rows,
-    )
+        columns=("Left out", "Runs", "Root mean square", "Mean absolute", "Median absolute", "Bias"),
+        rows=tuple(
+            (g.name, str(g.n), *(f"{v:.4f}" for v in (g.rmse, g.mean_absolute, g.median_absolute)), f"{g.bias:+.4f}")
+            for g in sorted(report.left_out, key=lambda g: g.kind not in ("extreme", "all"))
+        ),
+        numeric=frozenset(range(1, 6)),
+    )  # fmt: skip
 
 
 def _correlations(report: FitReport) -> Table | None:

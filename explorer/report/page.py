@@ -17,6 +17,7 @@ from explorer.report.figures import (
     axes,
     designs,
     doubts,
+    exchange,
     front,
     parallel,
     plane,
@@ -89,7 +90,7 @@ def _every(facts: Facts, table: pd.DataFrame) -> list[Chart]:
         found += anatomy.charts(facts)
         if len(evidence.sweep):
             found += sweep.charts(facts)
-    found += trade.charts(facts)
+    found += trade.charts(facts) + exchange.charts(facts)
     found += [doubts.tornado(facts), parallel.chart(facts), doubts.importance(facts), search.chart(facts)]
     return [c for c in found if c is not None]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from explorer.claims.records import AspectTrade, CorpusTrade
 from explorer.report import facts as f
 from explorer.report import words
 from explorer.report.chart import Table
@@ -52,35 +53,24 @@ def verdicts(facts: Facts) -> Table | None:
         return None
     rows = []
 
-    def of(label: str, corpora: Any, name: str) -> tuple[str, ...]:
-        t = corpora[name]
+    def of(label: str, t: CorpusTrade | AspectTrade) -> tuple[str, ...]:
+        context, width = (
+            (t.context.nats, t.width.nats) if isinstance(t, CorpusTrade) else (t.context, t.width)
+        )
+        modelled = not isinstance(t, CorpusTrade) or t.models_context
         staged = t.staged_better
         return (
-            label, words.interval(t.holds, "probability"), words.probability(t.context.pays),
+            label, words.interval(t.holds, "probability"),
+            words.interval(t.contexts_too_short, "probability") if modelled else "no benefit is modelled",
             words.interval(staged, "probability") if staged is not None else "no staged schedule",
-            words.interval(t.context.nats), words.interval(t.width.nats),
+            words.interval(context) if modelled else "none is modelled", words.interval(width),
         )  # fmt: skip
 
     for name in [trade.corpus, *(k for k in trade.corpora if k != trade.corpus)]:
-        rows.append(of(f"{name} (asked)" if name == trade.corpus else name, trade.corpora, name))
+        rows.append(of(f"{name} (asked)" if name == trade.corpus else name, trade.corpora[name]))
     if trade.corpus in trade.nu_zero:
-        rows.append(of(f"{trade.corpus}, ν = 0", trade.nu_zero, trade.corpus))
-    for aspect, p in trade.by_aspect.items():
-
-        def said(key: str, p: Any = p) -> str:
-            value = p.get(key)
-            return words.probability(value) if isinstance(value, int | float) else "—"
-
-        rows.append(
-            (
-                f"{trade.corpus}, aspect law {aspect}",
-                said("holds"),
-                said("contexts_too_short"),
-                said("staged_better"),
-                "—",
-                "—",
-            )
-        )
+        rows.append(of(f"{trade.corpus}, ν = 0", trade.nu_zero[trade.corpus]))
+    rows += [of(f"{trade.corpus}, aspect law {name}", found) for name, found in trade.by_aspect.items()]
     return Table(
         caption="Probability of each statement, with what it rests on",
         columns=(
@@ -109,7 +99,7 @@ def verdict_cards(facts: Facts) -> dict[str, dict[str, str]]:
             sentence = sentence or f"On {name} the law models no benefit of context."
         cards[name] = {
             "status": status, "mark": STATUS_MARKS.get(status, ""), "sentence": words.sentence(sentence),
-            "chance": words.probability(t.holds.central), "short": words.probability(t.context.pays),
+            "chance": words.probability(t.holds.central), "short": words.probability(t.contexts_too_short.central),
         }  # fmt: skip
     return cards
 

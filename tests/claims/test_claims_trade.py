@@ -1,6 +1,7 @@
 """The trade as a whole: what it says of small, code and short cases, and that nothing is lost on the way."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from claims_fixture import SmallProblem
 from explorer import quality
 from explorer.claims import Trade
 from explorer.claims.landscape import design_at, landscapes
-from explorer.claims.setting import Setting
+from explorer.claims.setting import Setting, pays, too_short
 from explorer.claims.trade import trade
+from explorer.claims.verdict import verdict
 
 
 @pytest.fixture(scope="module")
@@ -128,12 +130,36 @@ def test_curve_goes_from_widest_to_narrowest_and_holds_arm_c(made):
 
 
 def test_probabilities_agree_with_the_parts(made):
-    mixed = np.mean([row["contexts_too_short"] for row in made.by_aspect.values()])
-    assert mixed == pytest.approx(made.asked.context.pays, abs=0.1)
+    mixed = np.mean([row.contexts_too_short.central for row in made.by_aspect.values()])
+    assert mixed == pytest.approx(made.asked.contexts_too_short.central, abs=0.1)
+    for row in made.by_aspect.values():
+        assert row.context.p05 <= row.context.p95
+        assert row.width.p05 >= 0
     assert all(0 <= f.variance_share <= 1 for f in made.factors)
     assert [f.variance_share for f in made.factors] == sorted(
         (f.variance_share for f in made.factors), reverse=True
     )
+
+
+def test_a_shorter_context_that_pays_is_no_sign_of_short_contexts():
+    setting = Setting.of(SmallProblem(corpus="web"))
+    found = setting.solve_central(corpora=("web",))["web"]
+    g = setting.grids[0]
+    shorter = replace(found.arms["B"], context=np.array([g.row(1024.0)]))
+    paid = replace(
+        found, arms={**found.arms, "B": shorter}, compute={**found.compute, "context": np.array([1.0])}
+    )
+    assert pays(setting, paid, "context").all()
+    assert not too_short(setting, paid).any()
+    longer = replace(paid, arms={**found.arms, "B": replace(shorter, context=np.array([g.row(4096.0)]))})
+    assert too_short(setting, longer).all()
+
+
+def test_no_benefit_modelled_is_no_finding(made):
+    short = made.corpora["short"]
+    assert not short.models_context
+    assert short.contexts_too_short.central == 0
+    assert verdict(made).by_corpus["short"]["contexts_too_short"] == 0
 
 
 def test_blind_levers_are_listed():

@@ -192,3 +192,15 @@ def test_llama_left_out_shapes_and_sizes():
     assert errors["every shape, left out in turn"].median_absolute < 0.012
     assert errors["every shape, left out in turn"].mean_absolute < 0.017
     assert errors["largest N"].mean_absolute < 0.022
+
+
+def test_constants_are_on_the_law_s_own_scale():
+    report = fit_runs(made(), terms=("power",), bootstraps=40)
+    found = {c.name: c for c in report.constants}
+    assert {k: found[k].value for k in report.record["constants"]} == pytest.approx(
+        report.record["constants"], rel=1e-9
+    )
+    for c in found.values():
+        assert c.interval[0] <= c.interval[1]
+        assert c.standard_error == pytest.approx(report.standard_errors[c.name])
+    assert all(c.interval is None for c in fit_runs(made(), terms=(), bootstraps=0).constants)

@@ -10,6 +10,7 @@ import pandas as pd
 from explorer.budget import Budget
 from explorer.claims.records import (
     Arm,
+    AspectTrade,
     Claim,
     ContextPoint,
     CorpusTrade,
@@ -299,6 +300,7 @@ def make_trade(corpus: str = "books") -> Trade:
             width=value("width", "value of trading width", gain * 0.03, 0.04 * amplitude),
             waiting=value("waiting", "value of waiting", gain * 0.17, 0.5),
             holds=Estimate(central=0.05 * amplitude, p05=0.02 * amplitude, p95=0.09 * amplitude),
+            contexts_too_short=Estimate(central=0.96 if amplitude else 0.0, p05=0.94 if amplitude else 0.0, p95=0.98 if amplitude else 0.0),
             staged_better=Estimate(central=0.62, p05=0.55, p95=0.68), recovery_needed=spread(0.54, 0.2),
             rejected_share=0.04,
             stopped_by=(
@@ -311,6 +313,11 @@ def make_trade(corpus: str = "books") -> Trade:
                            loss=spread(2.102 - gain + 0.09 * np.log(d / 4200) ** 2, 0.02),
                            gain=spread(gain - 0.09 * np.log(d / 4200) ** 2, 0.3 * gain + 0.002))
                 for d in range(5120, 2047, -256)
+            ),
+            exchange=tuple(
+                CurvePoint(d_model=4600 * (2048 / x) ** 0.15, context_length=x, longest_context=x, n_layers=36, n_params=7e9, n_tokens=4e11,
+                           loss=spread(2.1 - gain, 0.02), gain=spread(gain * np.log2(x / 2048), 0.004), extrapolated=x > 40000)
+                for x in 2.0 ** np.arange(11, 17.01, 0.5)
             ),
             by_context=tuple(
                 ContextPoint(context_length=x, d_model=4352 - 24 * k, n_layers=36, n_params=7e9, n_tokens=4e11,
@@ -326,9 +333,11 @@ def make_trade(corpus: str = "books") -> Trade:
         reference_context=2048, min_gain=0.05, corpus=corpus, law="besiroglu-2024", n_draws=300, seed=0,
         corpora=corpora, nu_zero={k: one(k, a * 0.7) for k, a in AMPLITUDES.items()},
         by_aspect={
-            "none": {"holds": 0.02, "contexts_too_short": 0.97, "staged_better": 0.6},
-            "gemstones": {"holds": 0.05, "contexts_too_short": 0.96, "staged_better": 0.61},
-            "levine": {"holds": 0.04, "contexts_too_short": 0.97, "staged_better": 0.63},
+            name: AspectTrade(
+                holds=Estimate(central=p, p05=p / 2, p95=2 * p), contexts_too_short=Estimate(central=0.97, p05=0.95, p95=0.99),
+                staged_better=Estimate(central=0.6, p05=0.55, p95=0.65), context=spread(0.03, 0.01), width=spread(0.001, 0.001),
+            )
+            for name, p in (("none", 0.02), ("gemstones", 0.05), ("levine", 0.04))
         },
         factors=make_factors(), limits=LIMITS, blind_to=("n_kv_heads",), n_designs=182_466,
         assumptions=("δ has no measurement behind it: U(0, .02) nats per e-fold.",),

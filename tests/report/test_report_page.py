@@ -121,7 +121,7 @@ def test_every_chart_has_words_a_table_and_units() -> None:
     found = report.charts(result())
     assert {
         "front", "plane", "anatomy-memory", "anatomy-flops", "anatomy-time", "sweep-memory", "sweep-flops",
-        "sweep-seconds", "trade-nats", "trade-compute", "exchange", "tornado", "parallel", "importance", "search",
+        "sweep-seconds", "trade-nats", "trade-compute", "exchange", "widths", "tornado", "parallel", "importance", "search",
     } == set(found)  # fmt: skip
     for chart in found.values():
         assert re.search(r"\d", chart.takeaway), chart.name

@@ -20,6 +20,8 @@ from explorer.units import FloatArray
 
 _COLLINEAR = 0.95
 _DIGITS = 8
+# Names of constants whose fitted parameter is the logarithm of something with a unit.
+_SCALED = {"log_aspect": "aspect_at_1e9", "log_critical_batch": "critical_batch_tokens"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +50,18 @@ class LeftOut:
             median_absolute=float(np.median(np.abs(errors))),
             bias=float(np.mean(errors)),
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fitted:
+    """One constant as the law uses it: A, not its logarithm."""
+
+    name: str
+    value: float
+    standard_error: float | None
+    """Standard deviation over the bootstrap; None without one."""
+    interval: tuple[float, float] | None
+    """5 and 95% of the bootstrap."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -104,9 +118,30 @@ class FitReport:
         return self.predicted - self.runs.loss
 
     @property
+    def constants(self) -> tuple[Fitted, ...]:
+        """Every fitted constant on the scale on which the law uses it; a critical batch in tokens."""
+        out = []
+        for i, key in enumerate(self.names):
+            values = np.append(self.row[i], () if self.bootstrap_rows is None else self.bootstrap_rows[:, i])
+            if key.startswith("log_"):
+                values = np.exp(values)
+            if key == "log_critical_batch":
+                values = values * self.record["fit"]["batch_tokens"]
+            low, high = np.quantile(values[1:], (0.05, 0.95)) if len(values) > 1 else (None, None)
+            out.append(
+                Fitted(
+                    name=_SCALED.get(key, key.removeprefix("log_")),
+                    value=float(values[0]),
+                    standard_error=float(np.std(values[1:])) if len(values) > 1 else None,
+                    interval=None if low is None or high is None else (float(low), float(high)),
+                )
+            )
+        return tuple(out)
+
+    @property
     def standard_errors(self) -> dict[str, float]:
-        """Bootstrap standard deviations, of A, B and E rather than of their logs."""
-        return dict(self.record["standard_errors"])
+        """Bootstrap standard deviations by constant; empty without a bootstrap."""
+        return {c.name: c.standard_error for c in self.constants if c.standard_error is not None}
 
     @property
     def correlations(self) -> FloatArray | None:
@@ -164,17 +199,11 @@ class FitReport:
 
     def lines(self) -> list[str]:
         """The report as text."""
-        errors = self.standard_errors
         out = [f"law {self.name}: {len(self.runs)} runs, Huber objective {self.objective:.8f}"]
         out += [f"terms: capacity, data, irreducible{''.join(', ' + t for t in self.terms)}"]
-        for key, value in self.record["constants"].items():
-            out.append(f"  {key:<6} {value:.6g}" + (f" (se {errors[key]:.3g})" if key in errors else ""))
-        extra = [
-            n for n in self.names if n in ("log_critical_batch", "S", "b", "kappa", "log_aspect", "drift")
-        ]
-        for key in extra:
-            value = float(self.row[self.names.index(key)])
-            out.append(f"  {key:<6} {value:.6g}" + (f" (se {errors[key]:.3g})" if key in errors else ""))
+        for found in self.constants:
+            error = "" if found.standard_error is None else f" (se {found.standard_error:.3g})"
+            out.append(f"  {found.name:<14} {found.value:.6g}{error}")
         out.append("starts: {2} of the best {1} of {0} agree".format(*self.starts))
         pairs = ", ".join(f"{a} and {b} {c:.3f}" for a, b, c in self.collinear) or "no pair beyond .95"
         out.append(f"collinearity: condition number {self.condition_number:.0f}; correlations: {pairs}")

@@ -141,7 +141,7 @@ def _select(
             return form, solve(form)
         notes.append(
             f"{', '.join(t for t in best[3] if t not in form.terms)}: mean error on left-out runs "
-            f"{error:.4f} -> {best[0]:.4f} nats"
+            f"{error:.4f}, {best[0]:.4f} nats with it"
         )
         error, form = best[:2]
 

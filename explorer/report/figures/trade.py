@@ -1,4 +1,4 @@
-"""Does the trade pay: what each freedom is worth per corpus, and what width buys in context."""
+"""Does the trade pay: what each freedom is worth, per corpus."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 VALUES = ("context", "width", "waiting")
 LABELS = {
-    "context": "longer context, same shape (A → B)",
-    "width": "then a smaller width for it (B → C)",
+    "context": "another context, same shape (A → B)",
+    "width": "then another width and depth for it (B → C)",
     "waiting": "then a staged schedule (C → D)",
 }
 MOST_COMPUTE = 10.0
@@ -26,12 +26,9 @@ MOST_COMPUTE = 10.0
 
 
 def charts(facts: Facts) -> list[Chart]:
-    """Values in nats, values in equivalent compute, the exchange curve."""
+    """Values in nats and in equivalent training compute."""
     trade = facts.result.trade
-    if trade is None:
-        return []
-    found = [values(trade, "nats"), values(trade, "compute")]
-    return found + ([exchange(trade)] if trade.asked.curve else [])
+    return [] if trade is None else [values(trade, "nats"), values(trade, "compute")]
 
 
 def ordered(trade: Trade) -> list[str]:
@@ -53,7 +50,8 @@ def frame_of(trade: Trade, unit: str) -> pd.DataFrame:
     for corpus in ordered(trade):
         for name in VALUES:
             value = of(trade.corpora[corpus], name)
-            if value is None:
+            # Without a benefit of context the arms take the cheapest one: its worth is no finding.
+            if value is None or not trade.corpora[corpus].models_context:
                 continue
             estimate: Estimate = getattr(value, unit)
             low, high = (estimate.p05, estimate.p95) if estimate.has_interval else (None, None)
@@ -143,100 +141,31 @@ def values(trade: Trade, unit: str) -> Chart:
 def takeaway(trade: Trade, unit: str) -> str:
     """The asked corpus in one sentence, set against the most favourable other one."""
     asked = trade.asked
+    silent = [name for name, t in trade.corpora.items() if not t.models_context]
+    unsaid = f" On {words.listed(silent)} the law models no benefit of context, so nothing is drawn there."
     if not asked.models_context:
-        return f"On {asked.corpus} the law models no benefit of context, so neither value can pay there."
+        return unsaid.strip()
     context, width = getattr(asked.context, unit), getattr(asked.width, unit)
     show = "nats" if unit == "nats" else "compute"
+    other = "shorter" if asked.arms["B"].context_length < trade.reference_context else "longer"
     text = (
-        f"On {asked.corpus}, a longer context at the same shape is worth {words.interval(context, show)}; "
-        f"taking width for it adds {words.interval(width, show)}"
+        f"On {asked.corpus}, a {other} context at the same shape is worth {words.interval(context, show)}; "
+        f"{moved(asked)} for it adds {words.interval(width, show)}"
     )
-    top = max(trade.corpora.values(), key=lambda t: getattr(t.width, unit).central)
+    top = max(
+        (t for t in trade.corpora.values() if t.models_context), key=lambda t: getattr(t.width, unit).central
+    )
     if top.corpus != asked.corpus:
-        text += f", and on {top.corpus}, where it adds most, {words.interval(getattr(top.width, unit), show)}"
-    return text + "."
+        text += f"; on {top.corpus}, where another shape adds most, {moved(top)} adds {words.interval(getattr(top.width, unit), show)}"
+    return text + "." + (unsaid if silent else "")
 
 
-def exchange(trade: Trade) -> Chart:
-    """What a smaller width buys: the best and the longest feasible context, and the gain over arm A."""
-    import pandas as pd
-
-    rows = []
-    for corpus in ordered(trade):
-        for p in trade.corpora[corpus].curve:
-            rows.append(
-                {
-                    "corpus": corpus, "d_model": p.d_model, "best_c": p.context_length, "longest_c": p.longest_context,
-                    "n_layers": p.n_layers, "n_params": p.n_params, "gain": round(p.gain.central, 6),
-                    "low": p.gain.p05, "high": p.gain.p95, "loss": words.interval(p.loss, "loss"),
-                    "asked": int(corpus == trade.corpus), "said": words.interval(p.gain, "nats"),
-                }
-            )  # fmt: skip
-    frame = pd.DataFrame(rows)
-    corpora = ordered(trade)
-    x = alt.X("d_model:Q", title="Width d (widest feasible at the left)", scale=alt.Scale(type="log", base=2, reverse=True, nice=False),
-              axis=alt.Axis(format=",.0f", tickCount=8, labelOverlap=True))  # fmt: skip
-    y = alt.Y("gain:Q", title="Gain over arm A (nats/token)")
-    tips = [
-        alt.Tooltip("corpus:N", title="Corpus"), alt.Tooltip("d_model:Q", title="Width d", format=",.0f"),
-        alt.Tooltip("best_c:Q", title="Best context (tokens)", format=",.0f"),
-        alt.Tooltip("longest_c:Q", title="Longest feasible context (tokens)", format=",.0f"),
-        alt.Tooltip("n_layers:Q", title="Layers L", format=",.0f"), alt.Tooltip("n_params:Q", title="Parameters", format=".3s"),
-        alt.Tooltip("said:N", title="Gain over arm A"), alt.Tooltip("loss:N", title="Loss"),
-    ]  # fmt: skip
-    source = alt.Chart(alt.NamedData("exchange"))
-    colour = alt.Color("corpus:N", sort=corpora, scale=alt.Scale(domain=corpora, range=["@c0", "@c1", "@c2", "@c3", "@c4", "@c6"]),
-                       legend=alt.Legend(title="Corpus:", symbolType="stroke", symbolStrokeWidth=3))  # fmt: skip
-    dash = alt.StrokeDash("corpus:N", sort=corpora, scale=alt.Scale(domain=corpora, range=[[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3]]), legend=None)  # fmt: skip
-    layers = [
-        alt.Chart(alt.NamedData("exchange-zero")).mark_rule(color="@faint").encode(y=alt.Y("at:Q")),
-        source.transform_filter("datum.asked == 1").mark_area(opacity=0.16, color="@c0").encode(
-            x=x, y=alt.Y("low:Q", title="Gain over arm A (nats/token)"), y2="high:Q"
-        ),
-        source.mark_line(strokeWidth=2.25).encode(x=x, y=y, color=colour, strokeDash=dash),
-        source.mark_point(size=26, filled=True, opacity=1).encode(x=x, y=y, color=colour, tooltip=tips),
-        source.transform_filter(f"datum.asked == 1 && datum.index % {max(1, len(trade.asked.curve) // 8)} == 0")
-        .transform_calculate(label="format(datum.best_c / 1024, '.3~r') + 'k'")
-        .mark_text(dy=-11, fontSize=11, color="@ink").encode(x=x, y=y, text="label:N"),
-    ]  # fmt: skip
-    frame["index"] = frame.groupby("corpus", sort=False).cumcount()
-    said = exchange_words(trade)
-    return Chart(
-        name="exchange",
-        title="The exchange rate: what each width can buy in context",
-        takeaway=said,
-        how_to_read=(
-            f"Read from the widest feasible design to the narrowest. Labels are the best context at that width on "
-            f"{trade.corpus} (k = 1,024 tokens), the band its 90% interval; gains are paired with arm A draw by draw."
-        ),
-        description=f"Gain over arm A against width for {len(corpora)} corpora. {said}",
-        spec=specify(layers, 320),
-        data={"exchange": frame, "exchange-zero": pd.DataFrame({"at": [0.0]})},
-        table=Table(
-            caption=f"Width against context on {trade.corpus}: one design per width under the same budget",
-            columns=("Width d", "Best context c (tokens)", "Longest feasible c (tokens)", "Layers L", "Parameters", "Loss", "Gain over arm A"),
-            rows=tuple(
-                (words.whole(p.d_model), words.whole(p.context_length), words.whole(p.longest_context), words.whole(p.n_layers),
-                 words.count(p.n_params), words.interval(p.loss, "loss"), words.interval(p.gain, "nats"))
-                for p in trade.asked.curve
-            ),
-            numeric=frozenset(range(5)),
-        ),
-        height=420,
-    )  # fmt: skip
-
-
-def exchange_words(trade: Trade) -> str:
-    """The best width on the curve and the price of a doubling."""
-    asked = trade.asked
-    best = max(asked.curve, key=lambda p: p.gain.central)
-    text = (
-        f"On {asked.corpus} the best width on the line is d = {words.whole(best.d_model)} with c = "
-        f"{words.tokens(best.context_length)}, {words.interval(best.gain)} better than arm A"
-    )
-    rate = asked.width_per_doubling
-    if rate is None or not math.isfinite(rate) or rate <= 0:
-        return f"{text}; nothing is traded there, so there is no rate to quote."
-    if rate >= 1:
-        return f"{text}; along the line, a doubling of the context costs no width."
-    return f"{text}; along the line, a doubling of the context costs {words.percent(1 - rate)} of the width."
+def moved(t: CorpusTrade) -> str:
+    """What arm C changes against arm A's shape: width, depth or nothing."""
+    a, c = t.arms["A"], t.arms["C"]
+    changes = [
+        f"{name} from {words.whole(here)} to {words.whole(there)}"
+        for name, here, there in (("d", a.d_model, c.d_model), ("L", a.n_layers, c.n_layers))
+        if here != there
+    ]
+    return f"taking {words.listed(changes)}" if changes else "another shape"

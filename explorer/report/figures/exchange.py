@@ -1,0 +1,169 @@
+"""What width buys in context: along the iso-budget line, and the best design of each width."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+
+from explorer.claims.records import CurvePoint, Trade
+from explorer.report import words
+from explorer.report.chart import Chart, Table, specify
+from explorer.report.facts import Facts
+from explorer.report.figures.trade import ordered
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLOURS = ["@c0", "@c1", "@c2", "@c3", "@c4", "@c6"]
+DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3]]
+LABELS = 8
+"""About as many points of the asked corpus carry a label."""
+
+
+def charts(facts: Facts) -> list[Chart]:
+    """The iso-budget line and the curve over widths, where the trade drew them."""
+    trade = facts.result.trade
+    if trade is None:
+        return []
+    found = [line(trade)] if len(trade.asked.exchange) > 1 else []
+    return found + ([widths(trade)] if len(trade.asked.curve) > 1 else [])
+
+
+def line(trade: Trade) -> Chart:
+    """From the widest design to the longest context at the same depth, tokens and limits."""
+    said = _rate(trade)
+    x = alt.X("c:Q", title="Context length c (tokens, 1k = 1,024)", scale=alt.Scale(type="log", base=2, nice=False),
+              axis=alt.Axis(labelExpr="datum.value >= 1024 ? format(datum.value / 1024, '~r') + 'k' : datum.value", labelOverlap=True))  # fmt: skip
+    a = trade.asked.arms["A"]
+    return _curve(
+        trade, "exchange", "exchange", x, label="'d ' + format(datum.d_model, ',.0f')",
+        title="The exchange rate: what a longer context costs in width",
+        takeaway=said,
+        how_to_read=(
+            f"Follow a line from the widest design that the budget pays for to the longest context: every point keeps arm A's "
+            f"{words.whole(a.n_layers)} layers and {words.count(a.n_tokens)} tokens, and labels are the width that is left "
+            f"(on the line widths lie between those listed). {_band(trade)}"
+        ),
+        caption=f"Along the iso-budget line, judged on {trade.corpus}",
+    )  # fmt: skip
+
+
+def widths(trade: Trade) -> Chart:
+    """The best context and depth at each width, widest first."""
+    best = max(trade.asked.curve, key=lambda p: p.gain.central)
+    said = (
+        f"On {trade.corpus} the best width is d = {words.whole(best.d_model)}, with c = {words.tokens(best.context_length)} and "
+        f"{words.whole(best.n_layers)} layers: {words.interval(best.gain)} better than arm A."
+    )
+    x = alt.X("d_model:Q", title="Width d (widest feasible at the left)", scale=alt.Scale(type="log", base=2, reverse=True, nice=False),
+              axis=alt.Axis(format=",.0f", tickCount=8, labelOverlap=True))  # fmt: skip
+    return _curve(
+        trade, "widths", "curve", x, label="'c ' + format(datum.c / 1024, '.3~r') + 'k'",
+        title="The best design of each width",
+        takeaway=said,
+        how_to_read=(
+            "Each width takes the context and depth that suit it best under the same limits; labels are that context "
+            f"(1k = 1,024 tokens), and zigzags come from depths being whole numbers. {_band(trade)}"
+        ),
+        caption=f"The best design of each width on {trade.corpus}, under the same budget",
+    )  # fmt: skip
+
+
+def _band(trade: Trade) -> str:
+    return (
+        f"The band is {trade.corpus}'s 90% interval, paired with arm A draw by draw; hollow marks lie outside the law's domain."
+        if trade.n_draws
+        else "Hollow marks lie outside the law's domain."
+    )
+
+
+def _frame(trade: Trade, which: str) -> pd.DataFrame:
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for corpus in ordered(trade):
+        points: tuple[CurvePoint, ...] = getattr(trade.corpora[corpus], which)
+        every = max(1, round(len(points) / LABELS))
+        rows += [
+            {
+                "corpus": corpus, "c": p.context_length, "d_model": p.d_model, "longest": p.longest_context, "n_layers": p.n_layers,
+                "n_params": p.n_params, "gain": round(p.gain.central, 6), "low": p.gain.p05, "high": p.gain.p95,
+                "loss": words.interval(p.loss, "loss"), "said": words.interval(p.gain, "nats"),
+                "far": int(p.extrapolated), "asked": int(corpus == trade.corpus),
+                "labelled": int(corpus == trade.corpus and k % every == 0),
+            }
+            for k, p in enumerate(points)
+        ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _curve(trade: Trade, name: str, which: str, x: alt.X, *, label: str, caption: str, **said: str) -> Chart:
+    import pandas as pd
+
+    frame, corpora = _frame(trade, which), ordered(trade)
+    points: tuple[CurvePoint, ...] = getattr(trade.asked, which)
+    y = alt.Y("gain:Q", title="Gain over arm A (nats/token)")
+    tips = [
+        alt.Tooltip("corpus:N", title="Corpus"), alt.Tooltip("d_model:Q", title="Width d", format=",.0f"),
+        alt.Tooltip("c:Q", title="Context c (tokens)", format=",.0f"), alt.Tooltip("longest:Q", title="Longest feasible context (tokens)", format=",.0f"),
+        alt.Tooltip("n_layers:Q", title="Layers L", format=",.0f"), alt.Tooltip("n_params:Q", title="Parameters", format=".3s"),
+        alt.Tooltip("said:N", title="Gain over arm A"), alt.Tooltip("loss:N", title="Loss"),
+    ]  # fmt: skip
+    source = alt.Chart(alt.NamedData(name))
+    colour = alt.Color("corpus:N", sort=corpora, scale=alt.Scale(domain=corpora, range=COLOURS),
+                       legend=alt.Legend(title="Corpus:", symbolType="stroke", symbolStrokeWidth=3))  # fmt: skip
+    dash = alt.StrokeDash(
+        "corpus:N", sort=corpora, scale=alt.Scale(domain=corpora, range=DASHES), legend=None
+    )
+    layers = [
+        alt.Chart(alt.NamedData(f"{name}-zero")).mark_rule(color="@faint").encode(y=alt.Y("at:Q")),
+        source.transform_filter("datum.asked == 1").mark_area(opacity=0.16, color="@c0").encode(
+            x=x, y=alt.Y("low:Q", title="Gain over arm A (nats/token)"), y2="high:Q"
+        ),
+        source.mark_line(strokeWidth=2.25).encode(x=x, y=y, color=colour, strokeDash=dash),
+        source.transform_filter("datum.far == 0").mark_point(size=26, filled=True, opacity=1).encode(x=x, y=y, color=colour, tooltip=tips),
+        source.transform_filter("datum.far == 1").mark_point(size=26, filled=True, fill="@paper", strokeWidth=1.5, opacity=1).encode(
+            x=x, y=y, stroke=alt.Stroke("corpus:N", sort=corpora, scale=alt.Scale(domain=corpora, range=COLOURS), legend=None), tooltip=tips),
+        source.transform_filter("datum.labelled == 1").transform_calculate(label=label)
+        .mark_text(dy=-12, fontSize=11, color="@ink").encode(x=x, y=y, text="label:N"),
+    ]  # fmt: skip
+    outside = sum(p.extrapolated for p in points) / len(points)
+    takeaway = said["takeaway"]
+    if outside:
+        takeaway += f" {words.percent(outside)} of the curve lies outside the law's domain."
+    return Chart(
+        name=name, title=said["title"], takeaway=takeaway, how_to_read=said["how_to_read"],
+        description=f"Gain over arm A along {len(points)} designs, for {len(corpora)} corpora. {takeaway}",
+        spec=specify(layers, 320),
+        data={name: frame, f"{name}-zero": pd.DataFrame({"at": [0.0]})},
+        table=Table(
+            caption=caption,
+            columns=("Width d", "Context c (tokens)", "Longest feasible c (tokens)", "Layers L", "Parameters", "Loss", "Gain over arm A", "Law"),
+            rows=tuple(
+                (words.whole(p.d_model), words.whole(p.context_length), words.whole(p.longest_context), words.whole(p.n_layers), words.count(p.n_params),
+                 words.interval(p.loss, "loss"), words.interval(p.gain, "nats"), "outside its domain" if p.extrapolated else "inside")
+                for p in points
+            ),
+            numeric=frozenset(range(5)),
+        ),
+        height=420,
+    )  # fmt: skip
+
+
+def _rate(trade: Trade) -> str:
+    """The line's ends, its best point, and the price of a doubling."""
+    points, rate = trade.asked.exchange, trade.asked.width_per_doubling
+    first, last = points[0], points[-1]
+    best = max(points, key=lambda p: p.gain.central)
+    text = (
+        f"At equal depth and tokens the budget pays for d = {words.whole(first.d_model)} at c = {words.tokens(first.context_length)} and for "
+        f"d = {words.whole(last.d_model)} at c = {words.tokens(last.context_length)}"
+    )
+    if rate is not None and math.isfinite(rate) and rate > 0:
+        cost = "no width" if rate >= 1 else f"{words.percent(1 - rate)} of the width"
+        text += f"; from {words.tokens(trade.reference_context)} on, a doubling of the context costs {cost}"
+    if not trade.asked.models_context:
+        return f"{text}; on {trade.corpus} the law models no gain from it."
+    return f"{text}; on {trade.corpus} the line is best at c = {words.tokens(best.context_length)} ({words.interval(best.gain)})."
