@@ -6,7 +6,6 @@ Anything that is not an `ExplorerError` is a bug and keeps its traceback.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 class ExplorerError(Exception):
@@ -45,5 +44,8 @@ class NothingFits(ExplorerError):
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
     """Up to three of `known` that `name` may have meant, best first."""
+    # Only a slip of the pen needs it.
+    from difflib import get_close_matches
+
     by_lower = {k.lower(): k for k in known}
     return [by_lower[m] for m in get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)]

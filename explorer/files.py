@@ -5,24 +5,40 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from explorer.errors import ExplorerError
+
+
+def read_text(path: str | Path) -> str:
+    """UTF-8 text of a file, or of standard input for '-'. Raises OSError or UnicodeDecodeError."""
+    if str(path) == "-":
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    return Path(path).read_bytes().decode("utf-8-sig")
+
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file so that a reader sees the old one or the new one, never half of it.
+
+    Raises ExplorerError, one line, where it cannot be written.
+    """
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with scratch.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with scratch.open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(scratch, path)
+        finally:
+            scratch.unlink(missing_ok=True)
+    except OSError as error:
+        raise ExplorerError(f"{path}: must be a file that can be written, got: {error.strerror}") from None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -153,14 +153,12 @@ def redraw(folder: Path, formats: Sequence[str] = ()) -> Path:
     return _draw(load(folder), folder, formats)
 
 
-def compare(folders: Sequence[Path], output: Path) -> list[dict[str, Any]]:
-    """A page with several finished runs side by side; returns its table, one row per run."""
-    from explorer.files import write_text
+def compare(folders: Sequence[Path]) -> tuple[str, list[dict[str, Any]]]:
+    """Several finished runs side by side: the page, and its table with one row per run."""
     from explorer.report import compare as page
     from explorer.result import load
 
     results = [load(folder) for folder in folders]
-    write_text(output, page(results))
     rows = []
     for folder, result in zip(folders, results, strict=True):
         row: dict[str, Any] = {
@@ -178,7 +176,7 @@ def compare(folders: Sequence[Path], output: Path) -> list[dict[str, Any]]:
             }
         rows.append(row)
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return [{name: row.get(name, "-") for name in names} for row in rows]
+    return page(results), [{name: row.get(name, "-") for name in names} for row in rows]
 
 
 def export(source: str, target: str, pick: str) -> str:

@@ -2,8 +2,9 @@
 
 `schema.json` lies beside this file because the file checker needs it and must not pay for importing the
 models. `python -m explorer.budget.json_schema` writes it anew; a test keeps it current. It is draft-07 without
-references, which every YAML language server understands, with two keywords of its own: `x-reader` names
-the reader of a value (`explorer.budget.readers`), `x-names` the catalogue that a name comes from.
+references, which every YAML language server understands, with keywords of its own: `x-reader` names the
+reader of a value (`explorer.budget.readers`), `x-names` the catalogue that a name comes from, `x-needs` the
+keys without which some of the words mean nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, TypeAlias
 Json: TypeAlias = dict[str, Any]
 
 FILE = Path(__file__).with_name("schema.json")
-OWN_KEYWORDS = ("x-reader", "x-names")
+OWN_KEYWORDS = ("x-reader", "x-names", "x-needs")
 FILE_NAME = r"\.(json|yaml|yml)$"
 """What a value looks like that names a file instead of a row of the catalogue."""
 
@@ -26,6 +27,12 @@ def stored() -> Json:
     """The schema with its own keywords, as the file checker reads it."""
     loaded: Json = json.loads(FILE.read_text("utf-8"))
     return loaded
+
+
+def stored_needs() -> dict[str, str]:
+    """Objective → the key of the budget without which it cannot be given."""
+    needs: dict[str, str] = stored()["properties"]["objectives"]["anyOf"][0]["x-needs"]
+    return needs
 
 
 def schema() -> Json:

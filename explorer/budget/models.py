@@ -65,7 +65,11 @@ class Objective(Section):
     """One figure to make better."""
 
     forms: ClassVar[tuple[Json, ...]] = (
-        {"enum": list(METRICS), "description": "In the direction that is usually better."},
+        {
+            "enum": list(METRICS),
+            "description": "In the direction that is usually better.",
+            "x-needs": {name: metric.needs for name, metric in METRICS.items() if metric.needs},
+        },
         *(
             {
                 "type": "object",

@@ -1,31 +1,36 @@
-"""Names that a budget takes from the catalogue, looked up as late and as cheaply as can be."""
+"""What a budget may name from the catalogue, read from its data files alone.
+
+The catalogue's own loaders check and type every row, which telling a mistake must not wait for.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 from explorer.errors import nearest
 
 NOUNS = {"accelerators": "accelerator", "laws": "law", "corpora": "corpus", "models": "model"}
 
+_CATALOG = Path(__file__).parents[1] / "catalog"
+
 
 def known(catalogue: str) -> tuple[str, ...]:
-    """The names one catalogue holds, in its order."""
-    if catalogue == "accelerators":
-        from explorer.catalog.accelerators import accelerators
-
-        return tuple(accelerators())
+    """The names one catalogue holds."""
     if catalogue == "laws":
-        from explorer.catalog.laws import laws
-
-        return laws()
+        return tuple(sorted(path.stem for path in _CATALOG.glob("law_files/*.json")))
+    if catalogue == "accelerators":
+        return tuple(row["name"] for row in content("accelerators.json"))
     if catalogue == "corpora":
-        from explorer.catalog.corpora import corpora
+        return tuple(row["name"] for row in content("corpora.json")["corpora"])
+    return tuple(content("models.json"))
 
-        return tuple(corpora())
-    from explorer.catalog.models import models
 
-    return tuple(models())
+def content(file: str) -> Any:
+    """What one of the catalogue's data files says."""
+    return json.loads((_CATALOG / file).read_text("utf-8"))
 
 
 def is_file(value: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 
+from explorer.budget.json_schema import stored_needs
 from explorer.budget.names import NOUNS, is_file, known, suggestion
 from explorer.budget.nodes import Path
 from explorer.budget.readers import shown
@@ -64,8 +65,6 @@ def own_corpus(view: View) -> Found:
 
 def objectives(view: View) -> Found:
     """Each figure is asked for once, in a sensible direction, with what it needs."""
-    from explorer.catalog.metrics import METRICS
-
     told: set[str] = set()
     value = view.get("objectives")
     listed = value if isinstance(value, list | tuple) else [value]
@@ -85,7 +84,7 @@ def objectives(view: View) -> Found:
         told.add(metric)
         if (metric, direction) == ("loss", "maximize"):
             yield path, "a figure that is better when larger; loss is better when smaller, got 'loss'"
-        needs = METRICS[metric].needs
+        needs = stored_needs().get(metric)
         if needs and view.get(*needs.split(".")) is None:
             yield path, f"a figure that can be given; {metric} needs {needs}, got no {needs}"
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from explorer.budget.names import is_file, known
+from explorer.budget.names import content, is_file
 from explorer.budget.nodes import Path
 from explorer.budget.view import BROKEN, Skip, View
 from explorer.errors import ExplorerError
@@ -117,7 +117,7 @@ def _device(view: View) -> Any:
     if isinstance(value, Mapping):
         if any(value.get(key, BROKEN) is BROKEN for key in ("name", "peak_flops", "gpus_per_node")):
             raise Skip
-        return _Own(value)
+        return _Device(value)
     if is_file(value):
         from explorer.catalog.accelerators import accelerator
 
@@ -125,15 +125,11 @@ def _device(view: View) -> Any:
             return accelerator(value)
         except ExplorerError:
             return None
-    if value not in known("accelerators"):
-        return None
-    from explorer.catalog.accelerators import accelerator
-
-    return accelerator(value)
+    return next((_Device(row) for row in content("accelerators.json") if row["name"] == value), None)
 
 
-class _Own:
-    """An accelerator that the budget describes."""
+class _Device:
+    """An accelerator by its data: a row of the catalogue, or what the budget describes."""
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         self.name, self.peak_flops, self.gpus_per_node = (

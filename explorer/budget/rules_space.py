@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from explorer.budget.grids import LARGEST_AXIS, length
+from explorer.budget.names import content
 from explorer.budget.nodes import Path
 from explorer.budget.readers import shown_size
 from explorer.budget.view import AXIS, BROKEN, View
@@ -69,9 +70,7 @@ def staged(view: View) -> Found:
     """A staged schedule has a context length beyond its short window, and a share in the sourced range."""
     told = set()
     if any(True for _ in view.schedules()):
-        from explorer.catalog.laws import priors
-
-        low, high = priors()["recovery"]["share"]["range"]
+        low, high = content("priors.json")["recovery"]["share"]["range"]
         for _, share in view.schedules():
             if share.path not in told and not low <= share.value <= high:
                 told.add(share.path)

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from explorer.cli import app
+from explorer.cli import completion
 from explorer.cli.output import print_json, print_table, say
+from explorer.cli.program import app, examples
 from explorer.cli.study import AsJson, Quiet
 from explorer.errors import ExplorerError
 from explorer.search.columns import COLUMNS, Column
@@ -54,32 +55,37 @@ def _option(column: Column) -> Any:
     if column.default:
         what += f" Default: {column.default}."
     if column.kind == "flag":
-        return typer.Option(None, f"{flag}/--no-{flag[2:]}", help=what, rich_help_panel=_PANELS[column.part])
+        return typer.Option(None, f"{flag}/--no-{flag[2:]}", help=what)
     metavar = (column.unit or column.kind).upper()
-    return typer.Option(None, flag, help=what, metavar=metavar, rich_help_panel=_PANELS[column.part])
-
-
-_PANELS = {"design": "Design", "plan": "Plan", "training": "Training and serving"}
+    return typer.Option(None, flag, help=what, metavar=metavar, autocompletion=completion.values(column))
 
 
 @app.command(
-    epilog="Examples: explore inspect llama-2-7b; "
-    "explore inspect --context-length 8192 --d-model 4096 --n-layers 32 --micro-batch 4"
+    epilog=examples(
+        "explore inspect llama-2-7b",
+        "explore inspect llama-2-7b --context-length 32768 --micro-batch 1 --recompute full",
+        "explore inspect --context-length 8192 --d-model 4096 --n-layers 32 --json",
+        "explore export mistral-7b --to hf | explore inspect -",
+    )
 )
 @_with_columns
 def inspect(
     targets: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Argument(metavar="[MODEL|config.json...]", help="Catalogue names or Hugging Face configs."),
+        typer.Argument(
+            metavar="[MODEL|config.json...]",
+            help="Catalogue names, or files of any format that `export` writes; '-' is stdin.",
+            autocompletion=completion.models,
+        ),
     ] = None,
     as_json: AsJson = False,
     *,
     given: dict[str, Any],
 ) -> None:
-    """Take designs apart: parameters, FLOPs, memory by operation and instant, KV cache, time, loss.
+    """Take designs apart: parameters, FLOPs, memory, time, loss.
 
-    Every input column of `evaluate` is a flag; flags change a named model
-    or describe a design by themselves.
+    Memory is given by operation and by instant of a step. Every input column of `evaluate` is a flag;
+    flags change a named model or describe a design by themselves.
     """
     from explorer.search.inspection import inspect as take_apart
     from explorer.search.inspection import lines
@@ -96,31 +102,52 @@ def inspect(
             print(line)
 
 
-@app.command(epilog="Example: explore evaluate designs.csv -o costs.csv")
+@app.command(
+    epilog=examples(
+        "explore evaluate designs.csv -o costs.csv",
+        "cat designs.csv | explore evaluate - --json",
+    )
+)
 def evaluate(
-    table: Annotated[Path, typer.Argument(metavar="DESIGNS.csv", help="One design per row; '-' is stdin.")],
+    table: Annotated[
+        Path, typer.Argument(metavar="DESIGNS.csv", help="CSV or Parquet, one design per row; '-' is stdin.")
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="CSV or Parquet to write; '-' is stdout.")
     ] = Path("-"),
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Cost and loss of every design in a table: the same columns come back, with the answers added."""
+    """Cost and loss of every design in a table; a table comes back.
+
+    Its columns are the flags of `explore inspect`, with underscores; context_length, d_model and n_layers
+    are needed. They come back with the answers added.
+    """
     from explorer.search.table import evaluate_file
 
-    found = evaluate_file(table, None if as_json else output)
+    to_file = str(output) != "-"
+    found = evaluate_file(table, None if as_json and not to_file else output)
     if as_json:
         print_json(found.to_dict(orient="records"))
-    elif str(output) != "-":
+    if to_file:
         say(f"wrote {len(found)} rows to {output}", quiet)
 
 
-@app.command(epilog="Example: explore limits llama-3-8b --accelerator h100-sxm-80gb --n-gpus 8")
+@app.command(
+    epilog=examples(
+        "explore limits llama-3-8b --accelerator h100-sxm-80gb --n-gpus 8",
+        "explore limits mistral-7b --accelerator rtx-4090 --gpu-memory 20GiB --json",
+    )
+)
 @_with_columns
 def limits(
     target: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Argument(metavar="[MODEL|config.json]", help="A catalogue name or a Hugging Face config."),
+        typer.Argument(
+            metavar="[MODEL|config.json]",
+            help="A catalogue name, or a file of any format that `export` writes; '-' is stdin.",
+            autocompletion=completion.models,
+        ),
     ] = None,
     memory: Annotated[
         Optional[str],  # noqa: UP045
@@ -132,9 +159,9 @@ def limits(
     *,
     given: dict[str, Any],
 ) -> None:
-    """The largest context and micro-batch that fit, in training under each recompute mode, and in serving.
+    """Find the largest context and micro-batch that fit.
 
-    Exits 3 when nothing fits.
+    In training under each recompute mode, and in serving. Exits 3 when nothing fits.
     """
     from explorer.search.inspection import limits as find_limits
 
@@ -168,19 +195,38 @@ class Target(StrEnum):
     nanogpt = "nanogpt"
 
 
-@app.command(epilog="Example: explore export reports/one-node --to hf --pick best-loss -o config.json")
+@app.command(
+    epilog=examples(
+        "explore export reports/one-node --to hf --pick best-loss -o config.json",
+        "explore export reports/one-node --to megatron --pick knee",
+        "explore export llama-3-8b --to torchtitan -o llama.py",
+        "explore export gpt2 --to nanogpt",
+    )
+)
 def export(
     source: Annotated[
-        str, typer.Argument(metavar="RUN|MODEL", help="Folder of a run, or a catalogue model.")
+        str,
+        typer.Argument(
+            metavar="RUN|MODEL",
+            help="Folder of a run, a catalogue model or a file of another format; '-' is stdin.",
+            autocompletion=completion.models,
+        ),
     ],
     to: Annotated[Target, typer.Option("--to", help="Format to write.")],
     pick: Annotated[
-        str, typer.Option(help="Design of the run: best-loss, longest, knee, or a row number of its front.")
+        str,
+        typer.Option(
+            help="Design of the run: best-loss, longest, knee, or a row number of its front, from 0.",
+            autocompletion=completion.picks,
+        ),
     ] = "best-loss",
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write; '-' is stdout.")] = Path("-"),
     quiet: Quiet = False,
 ) -> None:
-    """Write a design, and the plan it runs under, in another program's format."""
+    """Write a design and its plan in another program's format.
+
+    What the format cannot express is refused by name.
+    """
     from explorer.files import write_text
     from explorer.pipeline import export as exported
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from explorer.cli import app
 from explorer.cli.output import console, print_json, print_table, say
+from explorer.cli.program import app, examples
 from explorer.cli.study import AsJson, Quiet
 from explorer.errors import ExplorerError
 
@@ -23,7 +23,7 @@ class Shelf(StrEnum):
     corpora = "corpora"
 
 
-@app.command("list", epilog="Example: explore list accelerators")
+@app.command("list", epilog=examples("explore list accelerators", "explore list models --json"))
 def list_(shelf: Annotated[Shelf, typer.Argument(help="What to list.")], as_json: AsJson = False) -> None:
     """List what the catalogue holds, each with its source."""
     rows = _SHELVES[shelf]()
@@ -126,14 +126,17 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-@app.command(epilog="Example: explore claims --number 3")
+@app.command(epilog=examples("explore claims", "explore claims --number 3 --json"))
 def claims(
     number: Annotated[
         int | None, typer.Option(min=1, max=11, help="Only this claim, with every variant.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take the idea apart: eleven claims, each with the naive count, the full count and a verdict."""
+    """Take the idea apart: eleven claims, each with a verdict.
+
+    Each is told with the naive count beside the full one; --number shows all its figures and sources.
+    """
     from explorer.claims import ledger
 
     found = [claim for claim in ledger() if number in (None, claim.number)]
@@ -160,16 +163,23 @@ def claims(
                 out.print(f"   source: {source}", markup=False)
 
 
-@app.command(epilog="Example: explore fit runs.csv --map N=n_params --map D=tokens -o my-law.json")
+@app.command(
+    epilog=examples(
+        "explore fit runs.csv --map N=n_params --map D=tokens -o my-law.json",
+        "explore fit --context losses.csv --name my-corpus -o my-corpus.json",
+    )
+)
 def fit(
     runs: Annotated[
         Path | None,
-        typer.Argument(metavar="RUNS.csv", help="Columns N, D, loss and optionally c, d, L."),
+        typer.Argument(metavar="RUNS.csv", help="Columns N, D, loss and optionally c, d, L; '-' is stdin."),
     ] = None,
     context: Annotated[
         Path | None,
         typer.Option(
-            "--context", metavar="LOSSES.csv", help="Loss against context: columns series, c, nll, protocol."
+            "--context",
+            metavar="LOSSES.csv",
+            help="Loss against context: columns series, c, nll, protocol; '-' is stdin.",
         ),
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the law or corpus.")] = "fitted",
@@ -182,12 +192,12 @@ def fit(
     bootstraps: Annotated[int, typer.Option(min=0, help="Bootstrap resamples for intervals.")] = 200,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Law or corpus file to write.")
+        Path | None, typer.Option("--output", "-o", help="Law or corpus file to write; '-' is stdout.")
     ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fit a law to your own runs, or a corpus' context term to your own losses.
+    """Fit a law, or a corpus' context term, to your own runs.
 
     Writes a file that `quality.law` or `quality.corpus` accepts; for runs, a page with the residuals beside it.
     """
@@ -202,37 +212,42 @@ def fit(
         if not found or not column or not theirs:
             raise ExplorerError(f"--map takes COLUMN=NAME, e.g. N=n_params, got '{pair}'")
         names[column] = theirs
-    target = output or Path(f"{name}.json")
-    wrote = str(target)
+    fitted: Any
     if context is not None:
-        amplitude = fit_context(context, name=name, mapping=names, seed=seed, bootstraps=bootstraps)
-        amplitude.write(target)
-        summary, lines = amplitude.summary(), amplitude.lines()
+        fitted = fit_context(context, name=name, mapping=names, seed=seed, bootstraps=bootstraps)
     else:
         assert runs is not None
         fitted = fit_runs(
             runs, name=name, mapping=names, seed=seed, bootstraps=bootstraps, drop_highest=drop_highest
         )
-        fitted.write(target)
+    target = output or Path(f"{name}.json")
+    if str(target) == "-":
+        print(fitted.text(), end="")
+        return
+    write_text(target, fitted.text())
+    wrote = str(target)
+    if runs is not None:
         from explorer.report import fit_page
 
-        write_text(target.with_suffix(".html"), fit_page(fitted))
-        wrote += f" and {target.with_suffix('.html')}"
-        summary, lines = fitted.summary(), fitted.lines()
+        page = target.with_suffix(".html")
+        write_text(page, fit_page(fitted))
+        wrote += f" and {page}"
     if as_json:
-        print_json(summary)
+        print_json(fitted.summary())
     else:
-        for line in lines:
+        for line in fitted.lines():
             print(line)
     say(f"wrote {wrote}", quiet)
 
 
-@app.command(epilog="Example: explore validate measurements.jsonl --report validation.html")
+@app.command(
+    epilog=examples("explore validate", "explore validate measurements.jsonl --report validation.html --json")
+)
 def validate(
     measurements: Annotated[
         Path | None,
         typer.Argument(
-            help="JSONL or CSV of {what, config, value, unit}; default: the cited set that ships."
+            help="JSONL or CSV of {what, config, value, unit}, '-' is stdin; default: the cited set that ships."
         ),
     ] = None,
     page: Annotated[

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from explorer.files import to_json
 
@@ -16,7 +17,9 @@ def console(stderr: bool = False) -> Console:
     """A rich console that degrades to plain text off a terminal and honours NO_COLOR."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    # Rich's own NO_COLOR still writes bold; here it means text alone.
+    system: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, color_system=system)
 
 
 def say(message: str, quiet: bool = False) -> None:

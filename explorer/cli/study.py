@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from explorer.cli import app
+from explorer.cli.completion import formats, samplers
 from explorer.cli.output import print_json, print_table, say
+from explorer.cli.program import app, examples
 from explorer.errors import ExplorerError
 
 BudgetPath = Annotated[
@@ -19,12 +20,15 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no n
 Formats = Annotated[
     str,
     typer.Option(
-        "--format", metavar="LIST", help="Also write every chart as a picture: svg, png or svg,png."
+        "--format",
+        metavar="LIST",
+        help="Also write every chart as a picture: svg, png or svg,png.",
+        autocompletion=formats,
     ),
 ]
 
 
-@app.command(epilog="Example: explore init budget.yaml")
+@app.command(epilog=examples("explore init budget.yaml", "explore init - > budget.yaml"))
 def init(
     path: Annotated[Path, typer.Argument(help="Where to write it; '-' prints it.")] = Path("budget.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
@@ -42,7 +46,7 @@ def init(
     say(f"wrote {path}; next: explore run {path}")
 
 
-@app.command(epilog="Example: explore schema > budget.schema.json")
+@app.command(epilog=examples("explore schema > budget.schema.json"))
 def schema() -> None:
     """Print the JSON Schema of budget.yaml, for editors."""
     from explorer.budget import schema as budget_schema
@@ -50,9 +54,13 @@ def schema() -> None:
     print_json(budget_schema())
 
 
-@app.command(epilog="Example: explore check studies/one-node.yaml")
+@app.command(
+    epilog=examples("explore check studies/one-node.yaml", "explore init - | explore check - --json")
+)
 def check(budget: BudgetPath, as_json: AsJson = False) -> None:
-    """Read a budget without searching: size of the space, limits that bind, what the loss is blind to.
+    """Read a budget without searching: size, limits, blind spots.
+
+    Says how many designs the space holds, what each limit stops, and which levers the loss is blind to.
 
     Exits 3 when no design of the space meets every limit.
     """
@@ -69,7 +77,13 @@ def check(budget: BudgetPath, as_json: AsJson = False) -> None:
     raise typer.Exit(0 if found.n_feasible else 3)
 
 
-@app.command(epilog="Example: explore run studies/one-node.yaml --trials 100 --output /tmp/one-node")
+@app.command(
+    epilog=examples(
+        "explore run studies/one-node.yaml",
+        "explore run studies/one-node.yaml --trials 100 --seed 1 --output runs/one-node --format svg",
+        "explore init - | explore run - --sampler exact --trials 20 --quiet --json",
+    )
+)
 def run(
     budget: BudgetPath,
     output: Annotated[
@@ -81,7 +95,10 @@ def run(
     seed: Annotated[int | None, typer.Option(min=0, help="Seed; default: the budget's.")] = None,
     sampler: Annotated[
         str | None,
-        typer.Option(help="auto, exact, tpe, nsga2, nsga3, gp, qmc or random; default: the budget's."),
+        typer.Option(
+            help="auto, exact, tpe, nsga2, nsga3, gp, qmc or random; default: the budget's.",
+            autocompletion=samplers,
+        ),
     ] = None,
     formats: Formats = "",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing run in the folder.")] = False,
@@ -128,7 +145,7 @@ def run(
     raise typer.Exit(0 if result.feasible else 3)
 
 
-@app.command(epilog="Example: explore report reports/one-node --format svg")
+@app.command(epilog=examples("explore report reports/one-node --format svg,png"))
 def report(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     formats: Formats = "",
@@ -141,19 +158,31 @@ def report(
     say(f"wrote {path}", quiet)
 
 
-@app.command(epilog="Example: explore compare reports/one-gpu reports/one-node -o compare.html")
+@app.command(
+    epilog=examples(
+        "explore compare reports/one-gpu reports/one-node",
+        "explore compare reports/one-gpu reports/one-node -o limits.html --json",
+    )
+)
 def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of finished runs.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Page to write.")] = Path("compare.html"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Page to write; '-' is stdout.")] = Path(
+        "compare.html"
+    ),
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Put several runs side by side: what changed, and which limit moved it."""
+    """Put runs side by side: what changed, and which limit moved it."""
+    from explorer.files import write_text
     from explorer.pipeline import compare as compare_runs
 
     if len(folders) < 2:
         raise ExplorerError(f"compare needs at least two runs, got {len(folders)}")
-    rows = compare_runs(folders, output)
+    page, rows = compare_runs(folders)
+    if str(output) == "-":
+        print(page, end="")
+        return
+    write_text(output, page)
     if as_json:
         print_json(rows)
     else:

@@ -10,6 +10,7 @@ from typing import Any
 
 from explorer.design import Design, Plan
 from explorer.errors import ExplorerError, UnknownName
+from explorer.files import read_text
 from explorer.formats import huggingface, megatron, nanogpt, torchtitan
 from explorer.formats.export import Export
 from explorer.formats.huggingface import model_types
@@ -38,31 +39,44 @@ def read(config: str | Path | Mapping[str, Any]) -> Design:
     if path.is_dir() or path.suffix == ".json" or not path.is_file():
         return huggingface.read(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ExplorerError(f"{path}: cannot be read ({error})") from None
     if text.lstrip().startswith("{"):
         return huggingface.read(path)
+    return _of_text(text, str(path))
+
+
+def _of_text(text: str, where: str) -> Design:
+    """The design that a text of any known format describes."""
+    if text.lstrip().startswith("{"):
+        try:
+            config = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ExplorerError(f"{where}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
+        return huggingface.read(config)
     if "--num-layers" in text:
-        return megatron.read(text, str(path))
+        return megatron.read(text, where)
     if "ModelArgs(" in text:
-        return torchtitan.read(text, str(path))
+        return torchtitan.read(text, where)
     if "n_embd" in text:
-        return nanogpt.read(text, str(path))
+        return nanogpt.read(text, where)
     raise ExplorerError(
-        f"{path}: not a known format: a Hugging Face config.json, Megatron-LM arguments (--num-layers …), "
+        f"{where}: not a known format: a Hugging Face config.json, Megatron-LM arguments (--num-layers …), "
         "a torchtitan module (…ModelArgs(…)) or a nanoGPT config (n_embd = …) is needed"
     )
 
 
 def named(name_or_path: str) -> Design:
-    """The design of a catalogue model, or in a file or folder that exists.
+    """The design of a catalogue model, in a file or folder that exists, or on standard input ('-').
 
     Raises UnknownName with the nearest models, ExplorerError for a file that is not there or not a design.
     """
     from explorer.catalog import model
 
     path = Path(name_or_path)
+    if name_or_path == "-":
+        return _of_text(read_text("-"), "stdin")
     if path.exists():
         return read(path)
     if path.suffix == ".json":

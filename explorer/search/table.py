@@ -48,17 +48,20 @@ def evaluate_file(path: Path, output: Path | None) -> pd.DataFrame:
     """`evaluate` from a CSV or Parquet file ('-': standard input) to another ('-': standard output)."""
     import pandas as pd
 
-    from explorer.files import write_text
+    from explorer.files import write_bytes, write_text
 
     if str(path) != "-" and not path.exists():
         raise ExplorerError(f"{path} must exist; it is a CSV or Parquet table with one design per row")
     if path.suffix == ".parquet":
-        designs = pd.read_parquet(path)
+        try:
+            designs = pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise ExplorerError(f"{path} must be a Parquet table, got: {error}") from None
     else:
         source = sys.stdin if str(path) == "-" else path
         try:
             designs = pd.read_csv(source, dtype=str, keep_default_na=False, skipinitialspace=True)
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
             raise ExplorerError(f"{path} must be a CSV table with a header, got: {error}") from None
     where = "stdin" if str(path) == "-" else str(path)
     found = _evaluate(designs, where, first=2)
@@ -66,7 +69,7 @@ def evaluate_file(path: Path, output: Path | None) -> pd.DataFrame:
     if output is None:
         return found
     if output.suffix == ".parquet":
-        found.to_parquet(output, index=False)
+        write_bytes(output, found.to_parquet(index=False))
     elif str(output) == "-":
         sys.stdout.write(found.to_csv(index=False, lineterminator="\n"))
     else:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.errors import InputErrors
+from explorer.files import read_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +42,8 @@ class Measurement:
 def read(path: str | Path | None = None) -> list[Measurement]:
     """Rows of a JSONL or CSV file (in CSV `config` holds JSON); without a path the cited set that ships.
 
-    Raises InputErrors with a line per row that cannot be read.
+    '-' is standard input: JSONL where it starts with a brace, else CSV. Raises InputErrors with a line per
+    row that cannot be read.
     """
     if path is None:
         from explorer.catalog.cited import measurements
@@ -49,12 +51,13 @@ def read(path: str | Path | None = None) -> list[Measurement]:
         return [measurement(row, "catalogue") for row in measurements()]
     path = Path(path)
     try:
-        text = path.read_text("utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise InputErrors([f"{path}: a readable file of measurements, got {error}"]) from error
     rows: list[Measurement] = []
     errors: list[str] = []
-    for where, row in _csv(text) if path.suffix == ".csv" else _lines(text):
+    tabular = path.suffix == ".csv" or (str(path) == "-" and not text.lstrip().startswith("{"))
+    for where, row in _csv(text) if tabular else _lines(text):
         try:
             if isinstance(row, Exception):
                 raise row

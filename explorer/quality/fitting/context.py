@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from explorer.catalog.corpora import Corpus, corpus_row
 from explorer.catalog.laws import priors
+from explorer.files import write_text
 from explorer.quality.coefficients import centre_of, quantile_of
 from explorer.quality.fitting.losses import AMPLITUDE_PARAMS, PROTOCOLS, Losses, read_losses
 from explorer.units import FloatArray
@@ -63,9 +64,13 @@ class ContextReport:
     """Rows used, by column: series, c, nll, protocol, predicted, residual."""
     notes: tuple[str, ...]
 
+    def text(self) -> str:
+        """The corpus file, in the form that `quality.corpus(path)` reads."""
+        return json.dumps(corpus_row(self.corpus), indent=1) + "\n"
+
     def write(self, path: str | Path) -> None:
-        """Save the corpus file, in the form that `quality.corpus(path)` reads."""
-        Path(path).write_text(json.dumps(corpus_row(self.corpus), indent=1) + "\n", encoding="utf-8")
+        """Save the corpus file."""
+        write_text(Path(path), self.text())
 
     def summary(self) -> dict[str, Any]:
         """The report as plain data for JSON."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from explorer.catalog.corpora import Corpus, corpus_row
 from explorer.catalog.laws import Law, NCounts, law_from, priors
+from explorer.files import write_text
 from explorer.quality.coefficients import centre_of
 from explorer.quality.fitting.form import Form
 from explorer.quality.fitting.table import Runs
@@ -163,9 +164,13 @@ class FitReport:
             if abs(corr[i, j]) > _COLLINEAR
         )
 
+    def text(self) -> str:
+        """The law file, in the form that `quality.law(path)` reads."""
+        return dump_law(self.record)
+
     def write(self, path: str | Path) -> None:
-        """Save the law file, in the form that `quality.law(path)` reads."""
-        Path(path).write_text(dump_law(self.record), encoding="utf-8")
+        """Save the law file."""
+        write_text(Path(path), self.text())
 
     def residual_table(self) -> dict[str, list[Any]]:
         """One list per column: the runs with their predictions and residuals, for charts."""

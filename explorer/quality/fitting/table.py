@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.errors import ExplorerError, nearest
+from explorer.files import read_text
 from explorer.units import FloatArray
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -71,10 +72,12 @@ class Runs:
 
 
 def read_table(path: str | Path) -> dict[str, list[str]]:
-    """A CSV file's columns as text. Raises ExplorerError if there is no such file or no rows."""
+    """A CSV file's columns as text; '-' is standard input.
+
+    Raises ExplorerError if there is no such file or no rows.
+    """
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(read_text(path).splitlines(keepends=True)))
     except FileNotFoundError:
         raise ExplorerError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
