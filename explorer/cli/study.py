@@ -79,7 +79,6 @@ def check(budget: BudgetPath, as_json: AsJson = False) -> None:
 
 @app.command(
     epilog=examples(
-        "explore run studies/one-node.yaml",
         "explore run studies/one-node.yaml --trials 100 --seed 1 --output runs/one-node --format svg",
         "explore init - | explore run - --sampler exact --trials 20 --quiet --json",
     )
