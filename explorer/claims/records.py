@@ -8,6 +8,7 @@ the extra training compute the short-context arm would need for the same gain, a
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from types import NoneType, UnionType
@@ -97,6 +98,24 @@ class Claim(Record):
     gaps: tuple[str, ...] = ()
     """What could not be answered, and why."""
     sources: tuple[str, ...] = ()
+
+    def changes(self) -> list[str]:
+        """How the verdict changes, a line per axis of the variants: `kernel: holds in 1 of 2 settings; fails for flash`."""
+        lines = []
+        for axis in dict.fromkeys(v.axis for v in self.variants):
+            own = [v for v in self.variants if v.axis == axis]
+            counts = Counter(v.verdict for v in own).most_common()
+            (usual, n), rare = counts[0], counts[1:]
+            if len(own) == 1:
+                said = f"{usual} for {own[0].setting}"
+            elif not rare:
+                said = f"{usual} in all {n} settings"
+            else:
+                said = f"{usual} in {n} of {len(own)} settings"
+            for verdict, _ in rare:
+                said += f"; {verdict} for {' / '.join(v.setting for v in own if v.verdict == verdict)}"
+            lines.append(f"{axis}: {said}")
+        return lines
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -149,7 +149,11 @@ def claims(
         out.print(f"   {claim.verdict}: {claim.reason}", markup=False)
         out.print(f"   naive: {claim.naive}", markup=False)
         out.print(f"   full:  {claim.full}", markup=False)
-        if number is not None:
+        out.print(f"   decided by: {claim.figure_name}: {claim.figure:.4g} {claim.unit}", markup=False)
+        if number is None:
+            for line in claim.changes():
+                out.print(f"   by {line}", markup=False)
+        else:
             for variant in claim.variants:
                 note = f" ({variant.note})" if variant.note else ""
                 out.print(

@@ -57,3 +57,21 @@ def test_claims_and_factors_are_plain_data():
         holds_low=0.0, holds_high=1.0, variance_share=0.4, decided_by="runs",
     )  # fmt: skip
     assert Factor.from_dict(factor.to_dict()) == factor
+
+
+def test_changes_name_every_setting_that_differs():
+    def variant(axis, setting, verdict):
+        return Variant(axis=axis, setting=setting, figure=1.0, unit="× d", verdict=verdict)
+
+    claim = Claim(
+        number=1, key="k", statement="s", naive="n", full="f", verdict="fails", figure=1.0, unit="× d", figure_name="c",
+        reason="r",
+        variants=(
+            variant("kernel", "flash", "fails"), variant("kernel", "naive", "holds"), variant("kernel", "fused", "fails"),
+            variant("GQA", "8 heads", "depends"),
+        ),
+    )  # fmt: skip
+    assert claim.changes() == [
+        "kernel: fails in 2 of 3 settings; holds for naive",
+        "GQA: depends for 8 heads",
+    ]

@@ -57,6 +57,8 @@ def widths(trade: Trade) -> Chart:
         f"On {trade.corpus} the best width is d = {words.whole(best.d_model)}, with c = {words.tokens(best.context_length)} and "
         f"{words.whole(best.n_layers)} layers: {words.interval(best.gain)} better than arm A."
     )
+    if not trade.asked.models_context:
+        said = f"On {trade.corpus} the law models no benefit of context, so each width stands at the context that is cheapest for it."
     x = alt.X("d_model:Q", title="Width d (widest feasible at the left)", scale=alt.Scale(type="log", base=2, reverse=True, nice=False),
               axis=alt.Axis(format=",.0f", tickCount=8, labelOverlap=True))  # fmt: skip
     return _curve(
@@ -73,7 +75,7 @@ def widths(trade: Trade) -> Chart:
 
 def _band(trade: Trade) -> str:
     return (
-        f"The band is {trade.corpus}'s 90% interval, paired with arm A draw by draw; hollow marks lie outside the law's domain."
+        f"The band is the 90% interval on {trade.corpus}, paired with arm A draw by draw; hollow marks lie outside the law's domain."
         if trade.n_draws
         else "Hollow marks lie outside the law's domain."
     )
@@ -83,7 +85,7 @@ def _frame(trade: Trade, which: str) -> pd.DataFrame:
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
-    for corpus in ordered(trade):
+    for corpus in _drawn(trade, which):
         points: tuple[CurvePoint, ...] = getattr(trade.corpora[corpus], which)
         every = max(1, round(len(points) / LABELS))
         rows += [
@@ -99,10 +101,19 @@ def _frame(trade: Trade, which: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _drawn(trade: Trade, which: str) -> list[str]:
+    """Corpora of a curve: one that chooses contexts says nothing where no benefit of context is modelled."""
+    return [
+        name
+        for name in ordered(trade)
+        if which == "exchange" or name == trade.corpus or trade.corpora[name].models_context
+    ]
+
+
 def _curve(trade: Trade, name: str, which: str, x: alt.X, *, label: str, caption: str, **said: str) -> Chart:
     import pandas as pd
 
-    frame, corpora = _frame(trade, which), ordered(trade)
+    frame, corpora = _frame(trade, which), _drawn(trade, which)
     points: tuple[CurvePoint, ...] = getattr(trade.asked, which)
     y = alt.Y("gain:Q", title="Gain over arm A (nats/token)")
     tips = [
