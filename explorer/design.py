@@ -27,7 +27,7 @@ Precision: TypeAlias = Literal["fp32", "amp", "bf16-mixed", "fsdp-mixed", "bf16"
 Optimizer: TypeAlias = Literal[
     "adamw", "adamw-foreach", "sgd", "momentum", "amsgrad", "adafactor", "muon", "adamw-8bit"
 ]
-CrossEntropy: TypeAlias = Literal["full", "fused", "chunked"]
+CrossEntropy: TypeAlias = Literal["full", "fused", "chunked-cast", "chunked"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -180,13 +180,23 @@ class Plan:
     precision: Precision = "bf16-mixed"
     optimizer: Optimizer = "adamw"
     cross_entropy: CrossEntropy = "full"
+    """`full` makes fp32 logits, `fused` (a compiled loss) leaves them as the product made them,
+    `chunked-cast` (torchtune) makes all of them but casts by chunks, `chunked` never holds all at once."""
     dropout: bool = False
     fused_activation: bool = True
     """The plain activation (GELU) is one kernel that keeps its input only."""
     sequence_parallel: bool = True
     """Norms and residuals are split along the sequence over tensor-parallel ranks."""
+    compiled: bool = False
+    """Blocks run under torch.compile, which keeps fewer activations than eager modules."""
+    repeated_kv: bool = False
+    """Keys and values are copied for every query head before flash attention (torchtune, torchtitan)."""
     offload_optimizer: bool = False
     """Optimizer states live in host memory."""
+    offload_activations: bool = False
+    """Inputs of recomputed layers wait in host memory for the backward pass."""
+    optimizer_in_backward: bool = False
+    """Each parameter is updated as soon as its gradient is made, which is then freed."""
 
     micro_batch: Num = 1
     """Sequences in one forward pass of one data-parallel rank."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from explorer.cost.precision import Storage, storage
 from explorer.design import Design, Plan
+from explorer.errors import Unsupported
 from explorer.units import Num
 
 Split: TypeAlias = Literal["sequence", "width", "heads", "kv", "whole"]
@@ -62,6 +63,7 @@ def ledger(design: Design, plan: Plan) -> Ledger:
     """The saved activations of `design` under the plan's implementation, kernel, precision and recompute."""
     kinds = storage(plan.precision, plan.implementation)
     block = _megatron if plan.implementation == "megatron" else _torch
+    _refuse_compiled(design, plan)
     # Without its inner tensors (Korthikanti 2022, section 5) core attention keeps what flash keeps.
     kernel = "flash" if plan.recompute == "selective" else plan.attention_kernel
     whole = block(design, plan.with_(attention_kernel=kernel), kinds)
@@ -76,8 +78,21 @@ def ledger(design: Design, plan: Plan) -> Ledger:
     if plan.recompute == "full":
         kept: tuple[Entry, ...] = (Entry("layer input", kinds.residual * design.d_model, "sequence"),)
     else:
-        kept = _every_second_product(design, kinds)
+        kept = _every_second_product(design, plan, kinds)
     return replace(whole, attention=kept, ffn=(), dense_ffn=())
+
+
+def _refuse_compiled(design: Design, plan: Plan) -> None:
+    """What a compiled block keeps is known for dense blocks in sequence with flash attention."""
+    if not plan.compiled:
+        return
+    if plan.implementation == "megatron":
+        raise Unsupported("compiled blocks are torch's; megatron has fused kernels of its own")
+    mixture = np.any(np.asarray(design.n_experts)) or np.any(np.asarray(design.kv_lora_rank))
+    if plan.attention_kernel != "flash" or plan.dropout or mixture or design.parallel_block:
+        raise Unsupported(
+            "compiled blocks are modelled with flash attention, without dropout, for dense blocks in sequence"
+        )
 
 
 def total(entries: tuple[Entry, ...], plan: Plan | None = None, design: Design | None = None) -> Num:
@@ -104,14 +119,15 @@ def _torch(design: Design, plan: Plan, kinds: Storage) -> Ledger:
     `whole` (PyTorch's ColwiseParallel); Megatron keeps its shard and gathers again.
     """
     d, e = design.d_model, kinds.activation
-    mixed = plan.precision == "amp"
+    # Autocast casts a linear's input anew for each linear that reads it; compiled, once.
+    mixed = plan.precision == "amp" and not plan.compiled
     packed = not design.gated
-    # Autocast casts a linear's input anew for each linear that reads it.
     qkv_reads = 1 if packed or not mixed else 3
     ffn_reads = 2 if mixed and design.gated else 1
     one_norm = _flag_one(design)
 
-    norm = _torch_norm(design, kinds)
+    outer_norm = _torch_norm(design, kinds)
+    norm = _compiled_norm(design, kinds.residual) if plan.compiled else outer_norm
     attention: list[Entry] = []
     ffn: list[Entry] = []
     if design.parallel_block:
@@ -125,7 +141,9 @@ def _torch(design: Design, plan: Plan, kinds: Storage) -> Ledger:
     else:
         attention.append(Entry("attention norm", norm, "sequence"))
         attention.append(Entry("query, key, value input", qkv_reads * e * d, "whole"))
-        ffn.append(Entry("feed-forward norm", norm, "sequence"))
+        # Compiled, the residual is made again from the layer's input and attention's product, which is kept.
+        second = _compiled_norm(design, e) if plan.compiled else norm
+        ffn.append(Entry("feed-forward norm", second, "sequence"))
         ffn.append(Entry("feed-forward input", ffn_reads * e * d, "whole"))
     extra_norms = design.norms_per_layer - 2
     if np.any(np.asarray(extra_norms) > 0):
@@ -137,8 +155,9 @@ def _torch(design: Design, plan: Plan, kinds: Storage) -> Ledger:
     dense = [*ffn, *_torch_ffn(design, plan, kinds)]
     if plan.dropout:
         dense.append(Entry("feed-forward dropout mask", 1 * d, "sequence"))
+    modules = "of blocks under torch.compile" if plan.compiled else "of Transformers' eager modules"
     assumptions = [
-        "activations are those of Transformers' eager modules"
+        f"activations are those {modules}"
         + (", with one product for queries, keys and values" if packed else "")
     ]
     experts = np.any(np.asarray(design.n_experts))
@@ -147,7 +166,7 @@ def _torch(design: Design, plan: Plan, kinds: Storage) -> Ledger:
         attention=tuple(attention),
         ffn=sparse,
         dense_ffn=tuple(dense) if experts else (),
-        outside=_torch_outside(design, plan, kinds, norm),
+        outside=_torch_outside(design, plan, kinds, outer_norm),
         embedding=(Entry("embedding dropout mask", 1 * d, "sequence"),) if plan.dropout else (),
         assumptions=tuple(assumptions),
     )
@@ -168,6 +187,11 @@ def _torch_norm(design: Design, kinds: Storage) -> Num:
     return (4 + normalised) * design.d_model + 4
 
 
+def _compiled_norm(design: Design, size: float) -> Num:
+    """One norm of a compiled block: its input and its statistics; what is in fp32 is made again."""
+    return size * design.d_model + (8 if design.norm != "rmsnorm" else 4)
+
+
 def _torch_attention(design: Design, plan: Plan, kinds: Storage) -> list[Entry]:
     """From the projections to the input of the output projection."""
     h, e = design.n_heads, kinds.activation
@@ -186,11 +210,14 @@ def _torch_attention(design: Design, plan: Plan, kinds: Storage) -> list[Entry]:
     entries: list[Entry] = []
     if design.qk_norm != "none":
         statistics = (1, 1) if design.qk_norm == "full" else (h, design.n_kv_heads)
-        size = 4 + e
+        # Compiled, the projection is kept and its fp32 copies are made again.
+        size = e if plan.compiled else 4 + e
         entries.append(Entry("query norm", size * q + 4 * statistics[0], "heads"))
         entries.append(Entry("key norm", size * k + 4 * statistics[1], "kv"))
     if plan.attention_kernel == "naive" and not _fused_grouping(design):
         # Keys and values are repeated for every query head before the product.
+        entries += [Entry("queries", e * q, "heads"), Entry("repeated keys and values", 2 * e * q, "heads")]
+    elif plan.repeated_kv:
         entries += [Entry("queries", e * q, "heads"), Entry("repeated keys and values", 2 * e * q, "heads")]
     else:
         entries += [Entry("queries", e * q, "heads"), Entry("keys and values", 2 * e * k, "kv")]
@@ -238,11 +265,11 @@ def _torch_ffn(design: Design, plan: Plan, kinds: Storage) -> list[Entry]:
     if design.gated:
         return [
             Entry("gate before activation", e * ff, "width"),
-            Entry("gate", e * ff, "width"),
+            Entry("gate", (0 if plan.compiled else e) * ff, "width"),
             Entry("up", e * ff, "width"),
             Entry("feed-forward out input", e * ff, "width"),
         ]
-    if plan.fused_activation or design.ffn == "relu":
+    if plan.fused_activation or plan.compiled or design.ffn == "relu":
         return [
             Entry("activation input", e * ff, "width"),
             Entry("feed-forward out input", e * ff, "width"),
@@ -282,7 +309,7 @@ def _torch_outside(design: Design, plan: Plan, kinds: Storage, norm: Num) -> tup
 def _loss(design: Design, plan: Plan, kinds: Storage) -> tuple[Entry, ...]:
     if plan.cross_entropy == "chunked":
         return ()
-    if plan.cross_entropy == "fused":
+    if plan.cross_entropy == "fused" or (plan.cross_entropy == "chunked-cast" and plan.compiled):
         # Logits as the product makes them, and one log-sum-exp; the gradient is made in place of neither.
         return (Entry("logits", kinds.activation * design.vocab_size + 4, "width"),)
     return (Entry("log-probabilities", 4 * design.vocab_size, "width"),)
@@ -354,10 +381,11 @@ def _megatron(design: Design, plan: Plan, kinds: Storage) -> Ledger:
     )
 
 
-def _every_second_product(design: Design, kinds: Storage) -> tuple[Entry, ...]:
+def _every_second_product(design: Design, plan: Plan, kinds: Storage) -> tuple[Entry, ...]:
     """What torchtitan's selective checkpointing per operation keeps of a layer: its input, attention's
     result, and the results of every second matrix product in the order q, k, v, o, gate, up, down
-    (q, v, gate and down; of a plain block q, v and the first of its two).
+    (q, v, gate and down; of a plain block q, v and the first of its two). Compiled, the last product is
+    not kept, since nothing reads it.
     Source: torchtitan/models/llama/parallelize_llama.py, `_save_list` (December 2024)."""
     d, e, h = design.d_model, kinds.activation, design.n_heads
     q, k = h * design.d_head, design.n_kv_heads * design.d_head
@@ -376,6 +404,6 @@ def _every_second_product(design: Design, kinds: Storage) -> tuple[Entry, ...]:
         width = design.n_experts_shared * design.d_ff_expert
         return (*kept, Entry("first shared product", e * width, "width"))
     kept.append(Entry("first feed-forward product", e * design.d_ff, "width"))
-    if design.gated:
+    if design.gated and not plan.compiled:
         kept.append(Entry("down product", e * d, "sequence"))
     return tuple(kept)

@@ -17,6 +17,7 @@ import numpy as np
 from explorer.cost.activations import Ledger, ledger, total
 from explorer.cost.parameters import parameters
 from explorer.cost.precision import optimizer_states, storage
+from explorer.errors import Unsupported
 from explorer.units import GIB, Num
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ RESERVED_PER_ALLOCATED = 1.04
 CONTEXT_BYTES = 0.47 * GIB
 # Buffers of NCCL after its first collective: 0.55 -> 2.00 GiB (stas00/ml-engineering, training/performance).
 NCCL_BYTES = 1.45 * GIB
+# Tensors that torchtune's offloading of activations keeps on the device until they are copied
+# (torchtune/training/_activation_offloading.py, max_fwd_stash_size).
+OFFLOAD_STASH = 5
 # Layers gathered at once under ZeRO stage 3: the one computed and the one prefetched (FSDP2's default).
 LAYERS_GATHERED = 2
 
@@ -191,11 +195,19 @@ class _State:
             kinds.gradient / (1 if pipelined else by2)
         )  # fmt: skip
         persistent = weight + whole + held + (gradient if kinds.gradients_persist else 0)
-        growing = 0 if kinds.gradients_persist else gradient
+        # Gradients that stay on the device from one moment to the next.
+        stays = not (kinds.gradients_persist or plan.optimizer_in_backward)
+        growing = gradient if stays else 0 * gradient
+        settled = gradient if kinds.gradients_persist else growing
 
         # Saved activations.
+        if plan.offload_activations and plan.recompute != "full":
+            raise Unsupported("offload_activations must come with recompute 'full'")
         book = ledger(design, plan)
         kept = total(book.layer, plan, design) * tokens
+        stash: Num = 0
+        if plan.offload_activations:
+            stash, kept = OFFLOAD_STASH * kept, 0 * kept
         everything = book if plan.recompute == "none" else ledger(design, plan.with_(recompute="none"))
         one_layer = total(everything.layer, plan, design) * tokens
         dense_extra: Num = 0
@@ -219,13 +231,17 @@ class _State:
         held_first = Instant(layer * (persistent + matrices), first * (persistent + others))
         held_last = Instant(layer * (persistent + matrices), last * (persistent + others))
         copies_layer = counts.per_layer_matmul * copies
-        saved_last = Instant(kept, dense_extra + outside + alone * entry)
-        saved_first = Instant(kept * in_flight, (dense_extra + entry) * in_flight + alone * outside)
+        saved_last = Instant(kept, dense_extra + stash + outside + alone * entry)
+        saved_first = Instant(kept * in_flight, stash + (dense_extra + entry) * in_flight + alone * outside)
         weights_ahead = gathered * (LAYERS_GATHERED * layer)
         # FSDP's gradient shards are freed and made anew between the activations of two steps, and
         # keep their segments: they are counted at every moment.
         accumulated = growing if kinds.gathers else np.greater(micro_batches, 1) * growing
 
+        made = 0 if kinds.gradients_persist else kinds.gradient_made
+        temporaries = int(states.foreach) * (gradient if stays else 0 * gradient)
+        # Two inputs of the tied table's gradient are added into a third tensor.
+        at_end = 2 * int(design.tied_embeddings) + int(plan.optimizer_in_backward)
         loss_forward, loss_backward = _loss_transients(design, plan, tokens)
         head = counts.head_matmul / tp
         base_last = _plus(held_last, saved_last, Instant(copies_layer, head * copies))
@@ -244,17 +260,12 @@ class _State:
             ),
             "backward, last layer": _plus(
                 held_last,
-                Instant(kept, dense_extra),
+                Instant(kept, dense_extra + stash),
                 Instant(backward_copies, 0),
                 after,
                 Instant(
                     0,
-                    again
-                    + transient
-                    + weights_ahead
-                    + gathered * last
-                    + reducing * layer
-                    + head * (kinds.gradient_made if not kinds.gradients_persist else 0),
+                    again + transient + weights_ahead + gathered * last + reducing * layer + head * made,
                 ),
             ),
             "backward, first layer": _plus(
@@ -265,31 +276,52 @@ class _State:
             "end of backward": _plus(
                 held_last,
                 Instant(layer * growing, last * growing),
-                Instant(0, int(design.tied_embeddings) * 2 * front * kinds.gradient_made + reducing * last),
+                Instant(0, at_end * front * kinds.gradient_made + reducing * last),
             ),
             "optimizer step": _plus(
                 held_last,
                 Instant(
-                    layer * (growing + int(states.foreach) * gradient),
-                    last * (growing + int(states.foreach) * gradient),
+                    layer * (growing + temporaries),
+                    last * (growing + temporaries),
                 ),
             ),
         }
+        if plan.cross_entropy != "full":
+            # The product behind the head runs backward: one gradient of its weights, or two where those
+            # of a chunk are added to those of the chunks before it. Fp32 logits are larger than this.
+            made_logits, gradients = _head_transients(design, plan, tokens)
+            loss = tuple(e for e in book.outside if e.operation in ("logits", "log-probabilities"))
+            lost = total(loss, plan, design) * tokens
+            moments["head, backward"] = _plus(
+                base_backward,
+                after,
+                Instant(0, made_logits - lost + gradients * head * made + weights_ahead + gathered * last),
+            )
         if np.any(np.asarray(pp) > 1):
             full = np.greater(micro_batches, in_flight) * growing
             working = Instant(0, again + transient + weights_ahead + gathered * first + reducing * layer)
             copied = Instant(backward_copies, 0)
+            # PyTorch's stages have a buffer to receive in for every micro-batch of the step, and keep their
+            # outputs until they go back (torch/distributed/pipelining/stage.py); Megatron frees both.
+            sent = kinds.residual * design.d_model * tokens
+            sent = sent / tp if plan.sequence_parallel else sent
+            sent = sent if plan.implementation == "torch" else 0 * sent
+            passed = Instant(0, sent * (micro_batches + in_flight))
+            # FSDP adds a layer's gradients to those of earlier micro-batches once all of them are made.
+            adding = Instant(0, int(kinds.gathers) * kinds.gradient_made * layer)
             first_backward = _plus(
-                held_first, saved_first, copied, working, Instant(layer * full, first * full)
+                held_first, saved_first, copied, working, passed, Instant(layer * full, first * full)
             )
             # 1F1B: once one micro-batch has gone back, its activations are gone and gradients exist.
             gone = np.greater(micro_batches, 1)
             left = np.maximum(in_flight - 1, 1)
             later_backward = _plus(
                 held_first,
-                Instant(kept * left, (dense_extra + entry) * left),
+                Instant(kept * left, stash + (dense_extra + entry) * left),
                 copied,
                 working,
+                passed,
+                adding,
                 Instant(layer * growing * gone, first * growing * gone),
             )
             # Without a pipeline the first stage is the last one, whose instants stand above.
@@ -301,8 +333,8 @@ class _State:
             layers=layers,
             weights_first=params(first, weight + whole, weight + whole),
             weights_last=params(last, weight + whole, weight + whole),
-            gradients_first=params(first, gradient, gradient),
-            gradients_last=params(last, gradient, gradient),
+            gradients_first=params(first, settled, settled),
+            gradients_last=params(last, settled, settled),
             optimizer_first=params(first, matrices, others),
             optimizer_last=params(last, matrices, others),
             saved_first=saved_first,
@@ -336,6 +368,11 @@ def _loss_transients(design: Design, plan: Plan, tokens: Num) -> tuple[Num, Num]
     if plan.cross_entropy == "fused":
         size = storage(plan.precision, plan.implementation).activation
         return extra * tokens, size * V * tokens
+    if plan.cross_entropy == "chunked-cast":
+        size = storage(plan.precision, plan.implementation).activation
+        if plan.compiled:
+            return extra * tokens, (size / CHUNKS * V + extra) * tokens
+        return ((size + 4 / CHUNKS) * V + extra) * tokens, (8 / CHUNKS * V + extra) * tokens
     if plan.cross_entropy == "chunked":
         share = 1 / CHUNKS
         return (forward + 4) * V * tokens * share, 12 * V * tokens * share
@@ -343,6 +380,18 @@ def _loss_transients(design: Design, plan: Plan, tokens: Num) -> tuple[Num, Num]
     # array more (torch.distributed.tensor.parallel.loss, _nll_loss_and_log_softmax_backward).
     more = 4 * np.greater(plan.tensor_parallel, 1) if plan.implementation == "torch" else 0
     return (forward * V + extra) * tokens, (8 + more) * V * tokens
+
+
+def _head_transients(design: Design, plan: Plan, tokens: Num) -> tuple[Num, int]:
+    """Bytes of the logits' gradient while the head's product runs backward, and how many gradients of the
+    head's weights exist. By chunks, autograd runs every chunk's loss backward before the products, then
+    adds up weight gradients: at the second chunk all but the first one's logits are left.
+    """
+    size = storage(plan.precision, plan.implementation).activation
+    logits = size * design.vocab_size / plan.tensor_parallel * tokens
+    if plan.cross_entropy == "chunked-cast":
+        return (1 - 1 / CHUNKS) * logits, 2
+    return (logits, 1) if plan.cross_entropy == "fused" else (logits / CHUNKS, 1)
 
 
 def _stranded(design: Design, plan: Plan, tokens: Num) -> Num:

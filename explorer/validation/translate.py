@@ -41,14 +41,12 @@ def training_run(row: Measurement) -> Run:
     plan = _plan(row, design, hardware.n_gpus)
     n_gpus = int(plan.n_gpus)
     interleave = int(_number(config, "interleave", "vp", default=1))
-    fused = bool(config.get("compile")) and config["compile"] != "eager"
-    fused = fused or _has_technique(row, "+compile")
     return Run(
         design=design,
         plan=plan,
         hardware=replace(hardware, n_gpus=n_gpus),
         interleave=interleave,
-        fused=fused,
+        fused=_compiled(row),
     )
 
 
@@ -250,6 +248,10 @@ def _plan(row: Measurement, design: Design, n_gpus: int) -> Plan:
         precision=_precision(row, megatron),
         optimizer="adamw",
         cross_entropy=_cross_entropy(row),
+        compiled=_compiled(row) and not megatron,
+        repeated_kv=_torchtitan(row) or row.group == "torchtune",
+        offload_activations=_has_technique(row, "+act offload"),
+        optimizer_in_backward=_has_technique(row, "+optimizer-in-bwd"),
         dropout=old,
         sequence_parallel=bool(config.get("sequence_parallel", not old)),
         micro_batch=micro, global_batch=batch, tensor_parallel=tp, pipeline_parallel=pp,
@@ -257,10 +259,15 @@ def _plan(row: Measurement, design: Design, n_gpus: int) -> Plan:
     )  # fmt: skip
 
 
+def _compiled(row: Measurement) -> bool:
+    return row.config.get("compile") not in (None, False, "eager") or _has_technique(row, "+compile")
+
+
 def _cross_entropy(row: Measurement) -> Any:
-    """torchtitan compiles its loss with the model since April 2025 (its commit bbb1b616e)."""
+    """torchtitan compiles its loss with the model since April 2025 (its commit bbb1b616e); torchtune only
+    its chunked one (recipes/full_finetune_single_device.py drops the other's compiled copy)."""
     if _has_technique(row, "+chunked CE"):
-        return "chunked"
+        return "chunked-cast"
     dated = re.search(r"_(20\d{4})_", row.source)
     compiled = _torchtitan(row) and bool(row.config.get("compile")) and dated is not None
     return "fused" if compiled and dated is not None and int(dated[1]) >= 202504 else "full"
@@ -294,7 +301,10 @@ def _recompute(row: Measurement) -> Recompute:
 
 
 # torchtune's table adds one technique per row to those before it.
-_TECHNIQUES = ("baseline (unpacked)", "+packed", "+compile", "+chunked CE", "+activation ckpt")
+_TECHNIQUES = (
+    "baseline (unpacked)", "+packed", "+compile", "+chunked CE", "+activation ckpt", "+optimizer-in-bwd",
+    "+act offload", "+8bit AdamW",
+)  # fmt: skip
 
 
 def _has_technique(row: Measurement, technique: str) -> bool:
@@ -326,7 +336,7 @@ def _torchtitan(row: Measurement) -> bool:
 
 
 def _refuse_other_methods(row: Measurement) -> None:
-    """Adapters and offloading are not pre-training."""
+    """What is not pre-training as the model knows it."""
     config = row.config
     text = " ".join(str(config.get(k, "")) for k in ("method", "techniques_cumulative", "recipe")).lower()
     if "lora" in text or "adapter" in text or "trainable" in config:
@@ -336,20 +346,16 @@ def _refuse_other_methods(row: Measurement) -> None:
     if "quant" in config and str(config["quant"]).lower() not in ("none", ""):
         raise Inexpressible(reason="training on quantised weights is out of domain")
     if str(config.get("method", "")).lower() == "full" and str(config.get("hw", "")).startswith("1x"):
-        raise Inexpressible(
-            reason="torchtune's recipe for one GPU steps the optimizer inside the backward pass"
-        )
+        raise Inexpressible(reason="torchtune on one GPU: which optimizer ran, paged or not, is not stated")
     if "nanogpt" in f"{config.get('model', '')} {row.source}".lower() and config.get("attention") is None:
         raise Inexpressible(reason="nanoGPT had unfused, then flash attention: which one ran is not stated")
     if "unpacked" in text:
         raise Inexpressible(reason="unpacked batches: their real token count is not stated")
-    if "offload" in text or "optimizer-in-bwd" in text or "8bit" in text:
-        raise Inexpressible(
-            reason="optimizer inside the backward pass and host offload of activations are not modelled"
-        )
+    if "8bit" in text:
+        raise Inexpressible(reason="which 8-bit optimizer ran, with what temporaries, is not stated")
     if "rowwise" in str(config.get("precision", "")):
         raise Inexpressible(reason="fp8 with a scale per row is not modelled, only per tensor")
-    if config.get("cpu_offload"):
+    if config.get("cpu_offload") or "cpu offload" in text:
         raise Inexpressible(reason="host offload of parameters is not modelled")
 
 

@@ -11,8 +11,11 @@ import pytest
 from explorer import formats
 from explorer.cost.activations import ledger, total
 from explorer.design import Design, Plan
+from explorer.errors import Unsupported
 
-RECORDS = json.loads((Path(__file__).parents[1] / "records" / "activations.json").read_text())
+FOLDER = Path(__file__).parents[1] / "records"
+RECORDS = json.loads((FOLDER / "activations.json").read_text())
+COMPILED = json.loads((FOLDER / "compiled.json").read_text())
 # LLaMA-7B's and GPT-2 small's shapes.
 LLAMA = Design.of(2048, 4096, 32, d_ff=11008)
 GPT2 = Design.of(1024, 768, 12, n_heads=12, ffn="gelu", norm="layernorm", position="learned", bias=True,
@@ -30,6 +33,40 @@ def test_ledger_equals_what_autograd_keeps(family: str) -> None:
         book = ledger(design.with_(context_length=row["context"]), plan)
         assert total(book.layer) == row["layer"], row
         assert total(book.outside + book.embedding) == row["outside"], row
+
+
+@pytest.mark.parametrize("family", COMPILED["configs"])
+def test_compiled_ledger_equals_what_the_partitioner_keeps(family: str) -> None:
+    design = formats.read(dict(COMPILED["configs"][family]))
+    rows = [row for row in COMPILED["rows"] if row["family"] == family]
+    assert {row["precision"] for row in rows} == {"bf16", "amp", "fp32"}
+    for row in rows:
+        plan = Plan(precision=row["precision"], compiled=True, fused_activation=family != "gpt2-unfused")
+        assert total(ledger(design, plan).layer) == row["layer"], row
+
+
+def test_compiled_blocks_keep_no_last_product_and_never_more() -> None:
+    for mode in ("none", "selective-op", "full"):
+        eager, compiled = (
+            total(ledger(LLAMA, Plan(recompute=mode, compiled=flag)).layer) for flag in (False, True)
+        )
+        assert compiled <= eager
+    # Measured with torchtitan's policy: layer input, q, v, attention output, log-sum-exp and gate.
+    d, ff = 4096, 11008
+    kept = total(ledger(LLAMA, Plan(recompute="selective-op", compiled=True)).layer)
+    assert kept == 2 * d + 2 * d + 2 * d + 2 * d + 4 * 32 + 2 * ff
+    with pytest.raises(Unsupported):
+        ledger(LLAMA, Plan(compiled=True, attention_kernel="naive"))
+    with pytest.raises(Unsupported):
+        ledger(LLAMA, Plan(compiled=True, implementation="megatron"))
+
+
+def test_repeated_keys_and_values_are_as_wide_as_the_queries() -> None:
+    grouped = LLAMA.with_(n_kv_heads=8)
+    for compiled in (False, True):
+        plan = Plan(compiled=compiled)
+        one, many = (total(ledger(grouped, plan.with_(repeated_kv=flag)).layer) for flag in (False, True))
+        assert many - one == 2 * 2 * (4096 - 8 * 128)
 
 
 def test_unfused_gelu_under_autocast() -> None:

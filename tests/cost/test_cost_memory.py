@@ -15,6 +15,8 @@ PLANS = (
     Plan(),
     Plan(precision="amp", attention_kernel="naive", micro_batch=2, global_batch=2),
     Plan(recompute="full", data_parallel=8, zero_stage=3, global_batch=8),
+    Plan(precision="bf16", compiled=True, cross_entropy="chunked-cast", optimizer_in_backward=True),
+    Plan(precision="fsdp-mixed", pipeline_parallel=2, zero_stage=3, data_parallel=4, global_batch=32),
     Plan(implementation="megatron", tensor_parallel=2, pipeline_parallel=2, global_batch=8),
 )
 
