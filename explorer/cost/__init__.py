@@ -10,7 +10,7 @@ from explorer.cost.memory import Memory, memory, peak_allocated_bytes, peak_devi
 from explorer.cost.parameters import Parameters, parameters
 from explorer.cost.plans import Setting, enumerate_plans
 from explorer.cost.serving import FORMATS, Format, Serving, serving
-from explorer.cost.time import StepTime, step_time
+from explorer.cost.time import StepTime, step_seconds, step_time
 
 __all__ = [
     "FORMATS",
@@ -39,5 +39,6 @@ __all__ = [
     "peak_device_bytes",
     "serving",
     "serving_bytes",
+    "step_seconds",
     "step_time",
 ]

@@ -79,11 +79,11 @@ def pipeline_seconds(design: Design, plan: Plan, hardware: Hardware) -> Num:
     """Passing one micro-batch's activations to the next stage and its gradient back."""
     pp = plan.pipeline_parallel
     inner = plan.tensor_parallel * plan.context_parallel * plan.data_parallel
-    tokens = plan.micro_batch * design.context_length / plan.context_parallel
-    volume = 4.0 * tokens * design.d_model / plan.tensor_parallel
     # Neighbours stand `inner` ranks apart; every rank sends for itself, through its own port.
     curve = hardware.efficiency
     link = hardware.accelerator.link_bandwidth * curve.link_share
     network = np.minimum(link, hardware.network * curve.network_share)
     bandwidth = np.where(inner * pp <= hardware.per_node, link, network)
-    return (volume / bandwidth + 2 * hardware.group_latency(inner, 2)) * (np.asarray(pp) > 1)
+    piped = np.greater(pp, 1)
+    share = 4.0 * plan.micro_batch / (plan.context_parallel * plan.tensor_parallel * bandwidth) * piped
+    return share * (design.context_length * design.d_model) + 2 * hardware.group_latency(inner, 2) * piped

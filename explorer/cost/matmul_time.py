@@ -20,6 +20,7 @@ from typing import TypeAlias
 import numpy as np
 
 from explorer.catalog.accelerators import Efficiency
+from explorer.cost.distinct import Index, distinct, spread
 from explorer.cost.hardware import Hardware
 from explorer.design import Design, Plan
 from explorer.units import Num
@@ -45,30 +46,54 @@ class Linear:
         """The same, `factor` times over."""
         return Linear(self.intercept * factor, self.slope * factor)
 
+    def spread(self, index: Index) -> Linear:
+        """Columns of distinct combinations as columns of plans."""
+        return Linear(spread(self.intercept, index), spread(self.slope, index))
+
 
 def product(
-    n: Num, k: Num, hardware: Hardware, plan: Plan, share: Num = 1, copies: Num = 1, *, half: bool = False
+    n: Num,
+    k: Num,
+    hardware: Hardware,
+    plan: Plan,
+    share: Num = 1,
+    copies: Num = 1,
+    *,
+    half: bool = False,
+    aligned: Num | None = None,
 ) -> tuple[Linear, Linear]:
     """Forward, and forward + backward, of one matrix (k, n), as functions of tokens.
 
     `share` of the tokens meets each of `copies` equal matrices (experts). `half` runs in 16 bits
-    whatever the precision (fp8 training keeps the head there).
+    whatever the precision (fp8 training keeps the head there). `aligned` is the two widths' relative
+    speed, where it is known already.
     """
     curve = hardware.efficiency
     precision = "bf16" if half and plan.precision == "fp8" else plan.precision
-    per_flop = 2 / (hardware.matmul_rate(precision) * alignment(n, curve) * alignment(k, curve))
+    if aligned is None:
+        aligned = alignment(n, curve) * alignment(k, curve)
+    per_flop = 2 / hardware.matmul_rate(precision) / aligned
     fill, ramp = curve.matmul_fill * hardware.accelerator.n_units, curve.matmul_ramp
-    forward = Linear(copies * per_flop * (fill * (k + ramp)), copies * share * per_flop * (n * (k + ramp)))
+    area, sides = n * k, n + k
+    forward = Linear(per_flop * (fill * k + fill * ramp), per_flop * (area + ramp * n))
     both = Linear(
-        copies * per_flop * (ramp * n * k + fill * (n + k + 3 * ramp)),
-        copies * share * per_flop * (3 * n * k + ramp * (n + k) + fill),
+        per_flop * (ramp * area + fill * sides + 3 * fill * ramp),
+        per_flop * (3 * area + ramp * sides + fill),
     )
+    # Most matrices are one of their kind that every token meets.
+    if not (isinstance(copies, int) and isinstance(share, int) and copies == share == 1):
+        forward, both = (
+            Linear(copies * one.intercept, copies * share * one.slope) for one in (forward, both)
+        )
     return forward, both
 
 
 def layer_products(design: Design, plan: Plan, hardware: Hardware) -> tuple[Linear, Linear]:
     """Forward, and forward + backward, of one layer's weights on one tensor-parallel rank."""
-    return _products([*_attention(design, plan.tensor_parallel), *_ffn(design, plan)], plan, hardware)
+    fewer, index = distinct(design, plan, ("tensor_parallel",))
+    matrices = [*_attention(design, fewer.tensor_parallel), *_ffn(design, fewer)]
+    forward, both = _products(matrices, fewer, hardware)
+    return forward.spread(index), both.spread(index)
 
 
 def last_product(design: Design, plan: Plan, hardware: Hardware) -> Linear:
@@ -89,18 +114,20 @@ def dense_layers_extra(design: Design, plan: Plan, hardware: Hardware) -> tuple[
 def head_products(design: Design, plan: Plan, hardware: Hardware) -> tuple[Linear, Linear]:
     """Forward, and forward + backward, of the output head."""
     V = design.vocab_size
+    fewer, index = distinct(design, plan, ("tensor_parallel",))
     if plan.implementation == "megatron":
         # Megatron pads the vocabulary to a multiple of 128 per rank (--make-vocab-size-divisible-by).
-        V = np.ceil(V / (128 * plan.tensor_parallel)) * (128 * plan.tensor_parallel)
-    return product(V / plan.tensor_parallel, design.d_model, hardware, plan, half=True)
+        V = np.ceil(V / (128 * fewer.tensor_parallel)) * (128 * fewer.tensor_parallel)
+    forward, both = product(V / fewer.tensor_parallel, design.d_model, hardware, fewer, half=True)
+    return forward.spread(index), both.spread(index)
 
 
 def alignment(width: Num, curve: Efficiency) -> Num:
     """Relative speed of a width: by the largest power of two, up to 256, that divides it."""
-    whole = np.maximum(np.rint(width), 1).astype(np.int64)
-    power = np.minimum(whole & -whole, 256)
-    table = np.array([curve.matmul_alignment[2**i] for i in range(9)])
-    speed: Num = table[np.log2(power).astype(np.int64)]
+    whole = np.asarray(np.maximum(width, 1) + 0.5).astype(np.int64)
+    table = np.zeros(257)
+    table[list(curve.matmul_alignment)] = list(curve.matmul_alignment.values())
+    speed: Num = table[np.minimum(whole & -whole, 256)]
     return speed
 
 
@@ -146,8 +173,14 @@ def _dense(design: Design, plan: Plan, copies: Num, width: Num | None = None) ->
 def _products(matrices: list[_Matrix], plan: Plan, hardware: Hardware) -> tuple[Linear, Linear]:
     """Forward, and forward + backward, of several matrices together."""
     forward, both = Linear(0.0, 0.0), Linear(0.0, 0.0)
+    speeds: dict[int, Num] = {}
     for n, k, share, copies in matrices:
-        one, three = product(n, k, hardware, plan, share, copies)
+        for width in (n, k):
+            # Several matrices share a width, as one object.
+            if id(width) not in speeds:
+                speeds[id(width)] = alignment(width, hardware.efficiency)
+        aligned = speeds[id(n)] * speeds[id(k)]
+        one, three = product(n, k, hardware, plan, share, copies, aligned=aligned)
         forward, both = forward + one, both + three
     return forward, both
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from explorer.cost.activations import Ledger, ledger, total
+from explorer.cost.distinct import distinct, spread
+from explorer.cost.heap import keep_heap
 from explorer.cost.parameters import parameters
 from explorer.cost.precision import optimizer_states, storage
 from explorer.errors import Unsupported
@@ -82,14 +84,14 @@ def memory(design: Design, plan: Plan, accelerator: Accelerator | None = None) -
     """
     state = _State.of(design, plan)
     layers = state.layers
-    moments = {name: instant.at(layers) for name, instant in state.instants().items()}
+    moments = {name: instant.at(layers) for name, instant in state.moments.items()}
     allocated = _largest(list(moments.values()))
     reserved = RESERVED_PER_ALLOCATED * _largest([allocated, moments["loss, backward"] + state.stranded])
     return Memory(
-        parameter_bytes=_larger(state.weights_first.at(layers), state.weights_last.at(layers)),
-        gradient_bytes=_larger(state.gradients_first.at(layers), state.gradients_last.at(layers)),
-        optimizer_bytes=_larger(state.optimizer_first.at(layers), state.optimizer_last.at(layers)),
-        saved_activation_bytes=_larger(state.saved_first.at(layers), state.saved_last.at(layers)),
+        parameter_bytes=state.held(state.weight, state.weight),
+        gradient_bytes=state.held(state.gradient, state.gradient),
+        optimizer_bytes=state.held(*state.optimizer),
+        saved_activation_bytes=_larger(*(instant.at(layers) for instant in state.saved)),
         instants=moments,
         peak_allocated_bytes=allocated,
         peak_reserved_bytes=reserved,
@@ -103,7 +105,7 @@ def peak_allocated_bytes(design: Design, plan: Plan) -> Num:
     """The largest instant alone, in few operations at the full shape of design × plan."""
     state = _State.of(design, plan)
     layers = state.layers
-    return _largest([instant.at(layers) for instant in state.instants().values()])
+    return _largest_at(state.moments, layers)
 
 
 def peak_device_bytes(design: Design, plan: Plan, accelerator: Accelerator | None = None) -> Num:
@@ -114,8 +116,7 @@ def peak_device_bytes(design: Design, plan: Plan, accelerator: Accelerator | Non
 def peak_reserved_bytes(design: Design, plan: Plan) -> Num:
     """What PyTorch's allocator holds at the fullest moment, fragmentation included."""
     layers = _ceil(design.n_layers, plan.pipeline_parallel)
-    largest = _largest([instant.at(layers) for instant in stage_instants(design, plan).values()])
-    return RESERVED_PER_ALLOCATED * largest
+    return RESERVED_PER_ALLOCATED * _largest_at(stage_instants(design, plan), layers)
 
 
 def stage_instants(design: Design, plan: Plan) -> dict[str, Instant]:
@@ -142,31 +143,37 @@ class _State:
     """Terms shared by the instants, each affine in the layers of a stage."""
 
     layers: Num
-    weights_first: Instant
-    weights_last: Instant
-    gradients_first: Instant
-    gradients_last: Instant
-    optimizer_first: Instant
-    optimizer_last: Instant
-    saved_first: Instant
-    saved_last: Instant
+    layer: Num
+    """Parameters of one layer on one GPU."""
+    first: Num
+    """The same of the ends of the first stage."""
+    last: Num
+    weight: Num
+    """Bytes per parameter."""
+    gradient: Num
+    optimizer: tuple[Num, Num]
+    """Bytes per parameter of the layers, and of the ends."""
+    saved: tuple[Instant, Instant]
+    """Activations of the first and of the last stage."""
     moments: dict[str, Instant]
     stranded: Num
     """Reserved and unusable during the loss's backward pass: the block of the 16-bit logits, freed
     just before, is too small for the fp32 gradients that the allocator then needs room for."""
     ledger: Ledger
 
-    def instants(self) -> dict[str, Instant]:
-        return self.moments
+    def held(self, per_layer: Num, outside: Num) -> Num:
+        """Bytes of so many per parameter of the layers and of the ends, on the fuller stage."""
+        inside = self.layer * per_layer * self.layers
+        return _larger(inside + self.first * outside, inside + self.last * outside)
 
     @classmethod
     def of(cls, design: Design, plan: Plan) -> _State:
+        keep_heap()
         kinds = storage(plan.precision, plan.implementation)
         states = optimizer_states(plan.optimizer)
         counts = parameters(design)
         tp, pp, cp = plan.tensor_parallel, plan.pipeline_parallel, plan.context_parallel
         shards = plan.data_parallel * cp
-        tokens = plan.micro_batch * design.context_length / cp
         micro_batches = np.maximum(plan.global_batch / (plan.micro_batch * plan.data_parallel), 1)
         alone = np.equal(pp, 1) * 1
         layers = _ceil(design.n_layers, pp)
@@ -174,12 +181,13 @@ class _State:
 
         # Parameters of one layer and of both ends on one GPU.
         layer = (counts.attention_per_layer + counts.ffn_per_layer) / tp + counts.norms_per_layer
-        extra = counts.dense_layers_extra / tp / pp
+        mixed_depth = np.any(np.asarray(design.n_dense_layers))
+        extra = counts.dense_layers_extra / tp / pp if mixed_depth else 0
         front = (counts.embedding + counts.projection + counts.position) / tp
-        tied_copy = counts.embedding * int(design.tied_embeddings)
         back = counts.head / tp + counts.norms_outside
-        first = front + alone * back + extra
-        last = back + alone * front + (1 - alone) * tied_copy / tp + extra
+        tied = int(design.tied_embeddings)
+        first = _add(front, alone * back, extra)
+        last = _add(back, alone * front, (1 - alone) / tp * counts.embedding if tied else 0, extra)
 
         # Bytes per parameter as ZeRO shards them.
         by1, by2, by3 = (_shards(plan, shards, stage) for stage in (1, 2, 3))
@@ -197,132 +205,105 @@ class _State:
         persistent = weight + whole + held + (gradient if kinds.gradients_persist else 0)
         # Gradients that stay on the device from one moment to the next.
         stays = not (kinds.gradients_persist or plan.optimizer_in_backward)
-        growing = gradient if stays else 0 * gradient
+        growing = gradient if stays else 0
         settled = gradient if kinds.gradients_persist else growing
 
-        # Saved activations.
         if plan.offload_activations and plan.recompute != "full":
             raise Unsupported("offload_activations must come with recompute 'full'")
         book = ledger(design, plan)
-        kept = total(book.layer, plan, design) * tokens
+        saved = _Activations.of(design, plan, book)
+        kept, working, entry, ends = saved.kept, saved.working, saved.entry, saved.ends
         stash: Num = 0
         if plan.offload_activations:
-            stash, kept = OFFLOAD_STASH * kept, 0 * kept
-        everything = book if plan.recompute == "none" else ledger(design, plan.with_(recompute="none"))
-        one_layer = total(everything.layer, plan, design) * tokens
-        dense_extra: Num = 0
-        if book.dense_ffn:
-            dense_extra = (
-                design.n_dense_layers / pp * tokens
-                * (total(book.dense_ffn, plan, design) - total(book.ffn, plan, design))
-            )  # fmt: skip
-        outside = total(book.outside, plan, design) * tokens
-        entry = total(book.embedding, plan, design) * tokens
-        copies = kinds.copied / tp
-
-        again = 0 if plan.recompute == "none" else one_layer - kept
-        transient = _transient(design, plan) * tokens
-        gathered = _in_flight_weights(plan, kinds.gathered, by3, pipelined)
+            stash, kept, working = OFFLOAD_STASH * kept, 0 * kept, working + kept
+        dense_extra = saved.dense / pp if book.dense_ffn else 0
+        copies = kinds.copied / tp if kinds.copied else 0
+        gathered = _in_flight_weights(plan, kinds.gathered, pipelined)
         reducing = _in_flight_gradients(kinds.gradient_made, kinds.gradient, by2, pipelined)
 
-        def params(stage: Num, per_layer_bytes: Num, outside_bytes: Num) -> Instant:
-            return Instant(layer * per_layer_bytes, stage * outside_bytes)
-
-        held_first = Instant(layer * (persistent + matrices), first * (persistent + others))
-        held_last = Instant(layer * (persistent + matrices), last * (persistent + others))
-        copies_layer = counts.per_layer_matmul * copies
-        saved_last = Instant(kept, dense_extra + stash + outside + alone * entry)
-        saved_first = Instant(kept * in_flight, stash + (dense_extra + entry) * in_flight + alone * outside)
-        weights_ahead = gathered * (LAYERS_GATHERED * layer)
+        held_layer = layer * (persistent + matrices)
+        held_first = Instant(held_layer, first * (persistent + others))
+        held_last = Instant(held_layer, last * (persistent + others))
+        copies_layer = _times(counts.per_layer_matmul, copies)
+        saved_last = Instant(kept, _add(dense_extra, stash, ends, _times(alone, entry)))
+        saved_first = Instant(
+            kept * in_flight, _add(stash, _times(_add(dense_extra, entry), in_flight), alone * ends)
+        )
+        weights_ahead = _times(layer, gathered * LAYERS_GATHERED)
         # FSDP's gradient shards are freed and made anew between the activations of two steps, and
         # keep their segments: they are counted at every moment.
-        accumulated = growing if kinds.gathers else np.greater(micro_batches, 1) * growing
+        accumulated = growing if kinds.gathers else _times(np.greater(micro_batches, 1), growing)
 
         made = 0 if kinds.gradients_persist else kinds.gradient_made
-        temporaries = int(states.foreach) * (gradient if stays else 0 * gradient)
+        temporaries = gradient if states.foreach and stays else 0
         # Two inputs of the tied table's gradient are added into a third tensor.
-        at_end = 2 * int(design.tied_embeddings) + int(plan.optimizer_in_backward)
-        loss_forward, loss_backward = _loss_transients(design, plan, tokens)
+        at_end = (2 * tied + int(plan.optimizer_in_backward)) * kinds.gradient_made
         head = counts.head_matmul / tp
-        base_last = _plus(held_last, saved_last, Instant(copies_layer, head * copies))
-        after = Instant(layer * accumulated, last * accumulated)
+        base_last = _plus(held_last, saved_last, Instant(copies_layer, _times(head, copies)))
+        after = Instant(_times(layer, accumulated), _times(last, accumulated))
+        at_last = _add(weights_ahead, _times(last, gathered))
         # Nothing of the embedding and of the first layer's attention has a gradient yet.
-        not_yet = counts.attention_per_layer / tp + alone * front * int(not design.tied_embeddings)
+        not_yet: Num = 0
+        if not _none(growing):
+            not_yet = _add(counts.attention_per_layer / tp, 0 if tied else alone * front)
         # Autocast's cache ends with the forward pass; what a checkpointed layer cast is gone with it.
-        backward_copies = 0 * copies_layer if plan.recompute == "full" else copies_layer
-        base_backward = _plus(held_last, saved_last, Instant(backward_copies, head * copies))
+        backward_copies = 0 if plan.recompute == "full" else copies_layer
+        base_backward = _plus(held_last, saved_last, Instant(backward_copies, _times(head, copies)))
+        reduced = _times(layer, reducing)
+        so_far = Instant(_times(layer, growing), _times(last, growing))
         moments = {
-            "loss, forward": _plus(
-                base_last, after, Instant(0, loss_forward + weights_ahead + gathered * last)
-            ),
-            "loss, backward": _plus(
-                base_backward, after, Instant(0, loss_backward + weights_ahead + gathered * last)
-            ),
+            "loss, forward": _plus(base_last, after, Instant(0, _add(saved.loss_forward, at_last))),
+            "loss, backward": _plus(base_backward, after, Instant(0, _add(saved.loss_backward, at_last))),
             "backward, last layer": _plus(
                 held_last,
-                Instant(kept, dense_extra + stash),
+                Instant(kept, _add(dense_extra, stash)),
                 Instant(backward_copies, 0),
                 after,
-                Instant(
-                    0,
-                    again + transient + weights_ahead + gathered * last + reducing * layer + head * made,
-                ),
+                Instant(0, _add(working, at_last, reduced, _times(head, made))),
             ),
             "backward, first layer": _plus(
                 held_last,
-                Instant(layer * growing, (last - not_yet) * growing),
-                Instant(0, one_layer + transient + weights_ahead + gathered * last + reducing * layer),
+                so_far,
+                Instant(0, _add(saved.whole, at_last, reduced, -1 * _times(not_yet, growing))),
             ),
             "end of backward": _plus(
-                held_last,
-                Instant(layer * growing, last * growing),
-                Instant(0, at_end * front * kinds.gradient_made + reducing * last),
+                held_last, so_far, Instant(0, _add(_times(front, at_end), _times(last, reducing)))
             ),
             "optimizer step": _plus(
-                held_last,
-                Instant(
-                    layer * (growing + temporaries),
-                    last * (growing + temporaries),
-                ),
+                held_last, so_far, Instant(_times(layer, temporaries), _times(last, temporaries))
             ),
         }
         if plan.cross_entropy != "full":
             # The product behind the head runs backward: one gradient of its weights, or two where those
             # of a chunk are added to those of the chunks before it. Fp32 logits are larger than this.
-            made_logits, gradients = _head_transients(design, plan, tokens)
-            loss = tuple(e for e in book.outside if e.operation in ("logits", "log-probabilities"))
-            lost = total(loss, plan, design) * tokens
+            gradients = 2 * made if plan.cross_entropy == "chunked-cast" else made
             moments["head, backward"] = _plus(
                 base_backward,
                 after,
-                Instant(0, made_logits - lost + gradients * head * made + weights_ahead + gathered * last),
+                Instant(0, _add(saved.head_backward, _times(head, gradients), at_last)),
             )
         if np.any(np.asarray(pp) > 1):
-            full = np.greater(micro_batches, in_flight) * growing
-            working = Instant(0, again + transient + weights_ahead + gathered * first + reducing * layer)
-            copied = Instant(backward_copies, 0)
+            full = _times(np.greater(micro_batches, in_flight), growing)
+            busy = Instant(backward_copies, _add(working, weights_ahead, _times(first, gathered), reduced))
             # PyTorch's stages have a buffer to receive in for every micro-batch of the step, and keep their
             # outputs until they go back (torch/distributed/pipelining/stage.py); Megatron frees both.
-            sent = kinds.residual * design.d_model * tokens
-            sent = sent / tp if plan.sequence_parallel else sent
-            sent = sent if plan.implementation == "torch" else 0 * sent
-            passed = Instant(0, sent * (micro_batches + in_flight))
+            torch = plan.implementation == "torch"
+            passed = Instant(0, saved.sent * (micro_batches + in_flight) if torch else 0)
             # FSDP adds a layer's gradients to those of earlier micro-batches once all of them are made.
-            adding = Instant(0, int(kinds.gathers) * kinds.gradient_made * layer)
+            adding = Instant(0, kinds.gradient_made * layer if kinds.gathers else 0)
             first_backward = _plus(
-                held_first, saved_first, copied, working, passed, Instant(layer * full, first * full)
+                held_first, saved_first, busy, passed, Instant(_times(layer, full), _times(first, full))
             )
             # 1F1B: once one micro-batch has gone back, its activations are gone and gradients exist.
-            gone = np.greater(micro_batches, 1)
+            grown = _times(np.greater(micro_batches, 1), growing)
             left = np.maximum(in_flight - 1, 1)
             later_backward = _plus(
                 held_first,
-                Instant(kept * left, stash + (dense_extra + entry) * left),
-                copied,
-                working,
+                Instant(kept * left, _add(stash, _times(_add(dense_extra, entry), left))),
+                busy,
                 passed,
                 adding,
-                Instant(layer * growing * gone, first * growing * gone),
+                Instant(_times(layer, grown), _times(first, grown)),
             )
             # Without a pipeline the first stage is the last one, whose instants stand above.
             for name, moment in (("first", first_backward), ("second", later_backward)):
@@ -331,18 +312,81 @@ class _State:
                 )
         return cls(
             layers=layers,
-            weights_first=params(first, weight + whole, weight + whole),
-            weights_last=params(last, weight + whole, weight + whole),
-            gradients_first=params(first, settled, settled),
-            gradients_last=params(last, settled, settled),
-            optimizer_first=params(first, matrices, others),
-            optimizer_last=params(last, matrices, others),
-            saved_first=saved_first,
-            saved_last=saved_last,
+            layer=layer,
+            first=first,
+            last=last,
+            weight=weight + whole,
+            gradient=settled,
+            optimizer=(matrices, others),
+            saved=(saved_first, saved_last),
             moments=moments,
-            stranded=_stranded(design, plan, tokens),
+            stranded=saved.stranded,
             ledger=book,
         )
+
+
+_PER_MICRO_BATCH = ("tensor_parallel", "context_parallel", "micro_batch")
+"""What a micro-batch's activations on one rank depend on."""
+
+
+class _Activations(NamedTuple):
+    """Bytes of one micro-batch's activations on one rank, free of n_layers."""
+
+    kept: Num
+    """What one layer keeps."""
+    working: Num
+    """What running it backward adds: recomputed and temporary."""
+    whole: Num
+    """Both, of a layer that keeps everything."""
+    ends: Num
+    """Final norm, head and loss."""
+    entry: Num
+    """Embedding."""
+    dense: Num
+    """What the leading dense layers keep beyond as many mixture layers, all together."""
+    loss_forward: Num
+    loss_backward: Num
+    head_backward: Num
+    """The logits' gradient less what the loss has freed, while the head's product runs backward."""
+    stranded: Num
+    sent: Num
+    """A stage's output."""
+
+    @classmethod
+    def of(cls, design: Design, plan: Plan, book: Ledger) -> _Activations:
+        """`book` is the ledger of the plan, which the plan's numbers do not change."""
+        fewer, index = distinct(design, plan, _PER_MICRO_BATCH)
+        kinds = storage(plan.precision, plan.implementation)
+        tokens = fewer.micro_batch * design.context_length / fewer.context_parallel
+        per_token = total(book.layer, fewer, design)
+        whole = per_token
+        if plan.recompute != "none":
+            whole = total(ledger(design, fewer.with_(recompute="none")).layer, fewer, design)
+        transient = _transient(design, fewer)
+        dense: Num = 0
+        if book.dense_ffn:
+            extra = total(book.dense_ffn, fewer, design) - total(book.ffn, fewer, design)
+            dense = design.n_dense_layers * tokens * extra
+        loss_forward, loss_backward = _loss_transients(design, fewer, tokens)
+        head_backward: Num = 0
+        if plan.cross_entropy != "full":
+            freed = tuple(e for e in book.outside if e.operation in ("logits", "log-probabilities"))
+            head_backward = _head_transients(design, fewer, tokens) - total(freed, fewer, design) * tokens
+        sent = kinds.residual * design.d_model * tokens
+        found = cls(
+            kept=per_token * tokens,
+            working=((whole - per_token) + transient) * tokens,
+            whole=(whole + transient) * tokens,
+            ends=total(book.outside, fewer, design) * tokens,
+            entry=total(book.embedding, fewer, design) * tokens if book.embedding else 0,
+            dense=dense,
+            loss_forward=loss_forward,
+            loss_backward=loss_backward,
+            head_backward=head_backward,
+            stranded=_stranded(design, fewer, tokens),
+            sent=sent / fewer.tensor_parallel if plan.sequence_parallel else sent,
+        )
+        return cls(*(spread(value, index) for value in found))
 
 
 def _transient(design: Design, plan: Plan) -> Num:
@@ -382,16 +426,17 @@ def _loss_transients(design: Design, plan: Plan, tokens: Num) -> tuple[Num, Num]
     return (forward * V + extra) * tokens, (8 + more) * V * tokens
 
 
-def _head_transients(design: Design, plan: Plan, tokens: Num) -> tuple[Num, int]:
-    """Bytes of the logits' gradient while the head's product runs backward, and how many gradients of the
-    head's weights exist. By chunks, autograd runs every chunk's loss backward before the products, then
-    adds up weight gradients: at the second chunk all but the first one's logits are left.
+def _head_transients(design: Design, plan: Plan, tokens: Num) -> Num:
+    """Bytes of the logits' gradient while the head's product runs backward.
+
+    By chunks, autograd runs every chunk's loss backward before the products, then adds up weight
+    gradients: at the second chunk all but the first one's logits are left.
     """
     size = storage(plan.precision, plan.implementation).activation
     logits = size * design.vocab_size / plan.tensor_parallel * tokens
     if plan.cross_entropy == "chunked-cast":
-        return (1 - 1 / CHUNKS) * logits, 2
-    return (logits, 1) if plan.cross_entropy == "fused" else (logits / CHUNKS, 1)
+        return (1 - 1 / CHUNKS) * logits
+    return logits if plan.cross_entropy == "fused" else logits / CHUNKS
 
 
 def _stranded(design: Design, plan: Plan, tokens: Num) -> Num:
@@ -406,15 +451,16 @@ def _stranded(design: Design, plan: Plan, tokens: Num) -> Num:
 CHUNKS = 8
 
 
-def _in_flight_weights(plan: Plan, size: float, by3: Num, pipelined: Num) -> Num:
+def _in_flight_weights(plan: Plan, size: float, pipelined: Num) -> Num:
     """Bytes per parameter of gathered weights where stage 3 gathers and gives back."""
-    del by3
-    return np.greater_equal(plan.zero_stage, 3) * size * (1 - pipelined)
+    sharded = np.greater_equal(plan.zero_stage, 3) * (1 - pipelined)
+    return size * sharded if np.any(sharded) else 0
 
 
 def _in_flight_gradients(made: float, reduced: float, by2: Num, pipelined: Num) -> Num:
     """Bytes per parameter of gradients on their way into their shards: as made, and the buffer reduced."""
-    return np.greater(by2, 1) * (made + reduced) * (1 - pipelined)
+    sharded = np.greater(by2, 1) * (1 - pipelined)
+    return (made + reduced) * sharded if np.any(sharded) else 0
 
 
 def _shards(plan: Plan, shards: Num, stage: int) -> Num:
@@ -423,7 +469,22 @@ def _shards(plan: Plan, shards: Num, stage: int) -> Num:
 
 
 def _plus(*parts: Instant) -> Instant:
-    return Instant(sum(part.per_layer for part in parts), sum(part.outside for part in parts))
+    return Instant(_add(*(part.per_layer for part in parts)), _add(*(part.outside for part in parts)))
+
+
+def _add(*terms: Num) -> Num:
+    """The sum, without the passes over memory that adding a plain zero would take."""
+    some = [term for term in terms if not _none(term)]
+    return sum(some[1:], some[0]) if some else 0
+
+
+def _times(value: Num, factor: Num) -> Num:
+    """The product, a plain zero if either is one."""
+    return 0 if _none(value) or _none(factor) else value * factor
+
+
+def _none(value: Num) -> bool:
+    return isinstance(value, int | float) and value == 0
 
 
 def _ceil(layers: Num, stages: Num) -> Num:
@@ -443,6 +504,14 @@ def _largest(values: list[Num]) -> Num:
     result = values[0]
     for value in values[1:]:
         result = np.maximum(result, value)
+    return result if isinstance(result, np.ndarray) and result.ndim else float(result)
+
+
+def _largest_at(moments: dict[str, Instant], layers: Num) -> Num:
+    """The largest moment, of which only the largest so far is kept."""
+    result: Num = 0.0
+    for moment in moments.values():
+        result = np.maximum(result, moment.at(layers))
     return result if isinstance(result, np.ndarray) and result.ndim else float(result)
 
 

@@ -8,15 +8,23 @@ coefficients are computed once per (context, width, plan) and depth enters last.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeAlias
 
 import numpy as np
 
 from explorer.cost.attention_time import attention_seconds
-from explorer.cost.communication import context_seconds, data_exchange, pipeline_seconds, tensor_seconds
+from explorer.cost.communication import (
+    Exchange,
+    context_seconds,
+    data_exchange,
+    pipeline_seconds,
+    tensor_seconds,
+)
+from explorer.cost.distinct import Index, distinct, spread
 from explorer.cost.flops import flops
 from explorer.cost.hardware import MATMUL_DTYPE, Hardware
+from explorer.cost.heap import keep_heap
 from explorer.cost.matmul_time import dense_layers_extra, head_products, last_product, layer_products
 from explorer.cost.parameters import parameters
 from explorer.cost.traffic import head_bytes, layer_bytes, layer_host_share, optimizer_bytes_moved
@@ -118,27 +126,95 @@ def stage_layers(design: Design, plan: Plan) -> Num:
     return np.ceil(design.n_layers / plan.pipeline_parallel)
 
 
+def step_seconds(design: Design, plan: Plan, hardware: Hardware) -> Num:
+    """Seconds of one step alone: `step_time`'s figure in few operations at the shape of design × plan."""
+    outside, per_layer = step_line(design, plan, hardware)
+    return outside + per_layer * stage_layers(design, plan)
+
+
 def step_line(design: Design, plan: Plan, hardware: Hardware) -> tuple[Num, Num]:
-    """Seconds of one step as (outside, per layer of the fullest stage): the lean path of `step_time`."""
-    terms = step_terms(design, plan, hardware)
+    """Seconds of one step as (outside, per layer of the fullest stage): the sums of `step_terms`."""
+    keep_heap()
+    layer, head, dense, index = _micro_batch(design, plan, hardware)
+    step = _Step.of(design, plan, hardware, spread(layer.forward, index), spread(layer.backward, index))
+    outside = spread(head, index) * step.rounds
+    if np.any(np.asarray(dense)):
+        outside = outside + spread(dense, index) / plan.pipeline_parallel * step.rounds
+    outside = outside + step.passed * step.slots + step.around * (step.rare + step.update) + step.host
+    per_layer = (spread(layer.whole, index) + step.sharded) * step.slots
+    per_layer = per_layer + step.exchanged + step.weights * step.update
     level = hardware_level(hardware, plan)
-    outside: Num = 0.0
-    per_layer: Num = 0.0
-    for one, other in terms.values():
-        outside, per_layer = outside + one, per_layer + other
-    return level * outside, level * per_layer
+    return (outside, per_layer) if level == 1.0 else (level * outside, level * per_layer)
 
 
 def step_terms(design: Design, plan: Plan, hardware: Hardware) -> Terms:
     """Seconds per step by part, as coefficients free of n_layers."""
-    curve, device = hardware.efficiency, hardware.accelerator
-    memory = device.hbm_bandwidth * curve.bandwidth_share
-    tp, pp = plan.tensor_parallel, plan.pipeline_parallel
-    tokens = plan.micro_batch * design.context_length / plan.context_parallel
-    micro_batches = np.ceil(plan.global_batch / (plan.data_parallel * plan.micro_batch))
-    # 1F1B (Narayanan 2021, arXiv:2104.04473, section 2.2): the pipeline fills and drains once.
-    fill = pp - 1
+    layer, head, dense, index = _micro_batch(design, plan, hardware)
+    layer = _Layer(*(spread(getattr(layer, f.name), index) for f in fields(_Layer)))
+    step = _Step.of(design, plan, hardware, layer.forward, layer.backward)
+    rounds, none = step.rounds, 0.0
+    return {
+        "matmul": (spread(dense, index) / plan.pipeline_parallel * rounds, layer.matmul * rounds),
+        "attention": (none, layer.attention * rounds),
+        "elementwise": (none, layer.element * rounds),
+        "recompute": (none, layer.again * rounds),
+        "head and loss": (spread(head, index) * rounds, none),
+        "launch": (none, layer.waiting * rounds),
+        "tensor parallel": (none, layer.tensor * rounds),
+        "context parallel": (none, layer.context * rounds),
+        "pipeline": (step.passed * step.slots, (layer.whole + step.sharded) * (step.slots - rounds)),
+        "data parallel": (step.around * step.rare, step.sharded * rounds + step.exchanged),
+        "optimizer": (step.around * step.update, step.weights * step.update),
+        "overhead": (step.host + rounds * none, none),
+    }
 
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """Seconds that one layer takes for one micro-batch on one rank, both passes."""
+
+    matmul: Num
+    attention: Num
+    element: Num
+    again: Num
+    """Recomputed."""
+    waiting: Num
+    """For the host, which launches kernels one by one, where they are shorter than that."""
+    tensor: Num
+    """Exposed exchanges over tensor-parallel ranks."""
+    context: Num
+    """The same over context-parallel ranks."""
+    forward: Num
+    """Busy with the forward pass: what weight gathers hide behind."""
+    backward: Num
+
+    @property
+    def whole(self) -> Num:
+        """All of it."""
+        busy = self.matmul + self.attention + self.element + self.again
+        return busy + self.waiting + self.tensor + self.context
+
+
+_PER_MICRO_BATCH = ("tensor_parallel", "context_parallel", "micro_batch")
+"""What a micro-batch's time on one rank depends on; the plan's other numbers enter per step."""
+
+
+def _micro_batch(design: Design, plan: Plan, hardware: Hardware) -> tuple[_Layer, Num, Num, Index]:
+    """One layer, the head with the loss, and what leading dense layers take beyond as many mixture layers
+    (all of them), per micro-batch, for the plan's distinct shapes; and which of them each plan has."""
+    fewer, index = distinct(design, plan, _PER_MICRO_BATCH)
+    tokens = fewer.micro_batch * design.context_length / fewer.context_parallel
+    memory = hardware.accelerator.hbm_bandwidth * hardware.efficiency.bandwidth_share
+    head = head_products(design, fewer, hardware)[1](tokens) + head_bytes(design, fewer) / memory * tokens
+    dense: Num = 0.0
+    if np.any(np.asarray(design.n_dense_layers)):
+        dense = dense_layers_extra(design, fewer, hardware)[1](tokens)
+    return _layer(design, fewer, hardware, tokens), head, dense, index
+
+
+def _layer(design: Design, plan: Plan, hardware: Hardware, tokens: Num) -> _Layer:
+    curve = hardware.efficiency
+    memory = hardware.accelerator.hbm_bandwidth * curve.bandwidth_share
     forward_line, both_line = layer_products(design, plan, hardware)
     matmul_forward, matmul = forward_line(tokens), both_line(tokens)
     attention_forward, attention_backward = attention_seconds(design, plan, hardware)
@@ -153,50 +229,76 @@ def step_terms(design: Design, plan: Plan, hardware: Hardware) -> Terms:
     # The host launches kernels one by one; a layer whose kernels are shorter waits for it.
     launch = layer_host_share(design, plan) * curve.layer_host_seconds[plan.implementation]
     launch_backward = (2 + (plan.recompute in ("full", "selective-op"))) * launch
-    waiting = np.maximum(launch - forward, 0) + np.maximum(launch_backward - backward, 0)
-
     exposed = (2 + (plan.recompute == "full")) * (1 - curve.tensor_hidden[plan.implementation])
-    tensor = tensor_seconds(design, plan, hardware) * exposed
     ring = context_seconds(design, plan, hardware)
-    context = np.maximum(ring - attention_forward, 0) + np.maximum(2 * ring - attention_backward, 0)
+    return _Layer(
+        matmul=matmul,
+        attention=attention_forward + attention_backward,
+        element=element_forward + element_backward,
+        again=again,
+        waiting=np.maximum(launch - forward, 0) + np.maximum(launch_backward - backward, 0),
+        tensor=tensor_seconds(design, plan, hardware) * exposed,
+        context=np.maximum(ring - attention_forward, 0) + np.maximum(2 * ring - attention_backward, 0),
+        forward=forward,
+        backward=backward,
+    )
 
-    counts = parameters(design)
-    weights = counts.per_layer / tp
-    sharded, exchanged = _data_parallel(plan, hardware, weights, forward, backward)
-    exchange = data_exchange(plan, hardware)
-    around = np.where(pp > 1, counts.embedding + counts.position, counts.around) / tp
-    per_step = np.where(plan.zero_stage == 0, 2 * exchange.reduce, exchange.reduce + exchange.gather)
-    rare = np.where(plan.zero_stage >= 3, (2 * exchange.gather + exchange.reduce) * micro_batches, per_step)
 
-    shards = np.where(plan.zero_stage >= 1, plan.data_parallel * plan.context_parallel, 1)
-    update = optimizer_bytes_moved(plan) / memory
-    if plan.offload_optimizer:
-        update = 6 / device.host_bandwidth + optimizer_bytes_moved(plan) / _HOST_MEMORY
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Step:
+    """What makes a step of the micro-batches: how many, and what is done once for all of them."""
 
-    head = head_products(design, plan, hardware)[1](tokens)
-    loss = head_bytes(design, plan) / memory * tokens
-    extra: Num = 0.0
-    if np.any(np.asarray(design.n_dense_layers)):
-        extra = dense_layers_extra(design, plan, hardware)[1](tokens) / pp
+    rounds: Num
+    """Micro-batches of one rank."""
+    slots: Num
+    """The same with the slots in which a pipeline fills and drains."""
+    passed: Num
+    """Seconds to pass a micro-batch on to the next stage, and its gradient back."""
+    weights: Num
+    """Parameters of one layer on one rank."""
+    around: Num
+    """Parameters outside the layers on the fullest stage's rank."""
+    sharded: Num
+    """Exposed exchange of one layer's weights and gradients, per micro-batch."""
+    exchanged: Num
+    """The same per step."""
+    rare: Num
+    """Exchange per parameter outside the layers and step."""
+    update: Num
+    """Seconds of the optimizer per parameter that a rank holds before sharding."""
+    host: float
 
-    steps = micro_batches + fill
-    busy_layer = matmul + attention_forward + attention_backward + element_forward + element_backward + again
-    layer = busy_layer + waiting + tensor + context + sharded
-    none = 0.0
-    return {
-        "matmul": (extra * micro_batches, matmul * micro_batches),
-        "attention": (none, (attention_forward + attention_backward) * micro_batches),
-        "elementwise": (none, (element_forward + element_backward) * micro_batches),
-        "recompute": (none, again * micro_batches),
-        "head and loss": ((head + loss) * micro_batches, none),
-        "launch": (none, waiting * micro_batches),
-        "tensor parallel": (none, tensor * micro_batches),
-        "context parallel": (none, context * micro_batches),
-        "pipeline": (pipeline_seconds(design, plan, hardware) * steps, layer * fill),
-        "data parallel": (around * rare, sharded * micro_batches + exchanged),
-        "optimizer": (around / shards * update, weights / shards * update),
-        "overhead": (curve.step_host_seconds[plan.implementation] + micro_batches * none, none),
-    }
+    @classmethod
+    def of(cls, design: Design, plan: Plan, hardware: Hardware, forward: Num, backward: Num) -> _Step:
+        device, tp, pp = hardware.accelerator, plan.tensor_parallel, plan.pipeline_parallel
+        memory = device.hbm_bandwidth * hardware.efficiency.bandwidth_share
+        rounds = np.ceil(plan.global_batch / (plan.data_parallel * plan.micro_batch))
+        counts = parameters(design)
+        weights = counts.per_layer / tp
+        # The first stage of a pipeline has the embedding, the last the head.
+        alone, staged = np.equal(pp, 1) / tp, np.greater(pp, 1) / tp
+        exchange = data_exchange(plan, hardware)
+        sharded, exchanged = _data_parallel(plan, exchange, weights, forward, backward)
+        stage = plan.zero_stage
+        rare = np.where(stage == 0, 2 * exchange.reduce, exchange.reduce + exchange.gather)
+        if np.any(np.asarray(stage) >= 3):
+            rare = np.where(stage >= 3, (2 * exchange.gather + exchange.reduce) * rounds, rare)
+        update = optimizer_bytes_moved(plan) / memory
+        if plan.offload_optimizer:
+            update = 6 / device.host_bandwidth + optimizer_bytes_moved(plan) / _HOST_MEMORY
+        return cls(
+            rounds=rounds,
+            # 1F1B (Narayanan 2021, arXiv:2104.04473, section 2.2): the pipeline fills and drains once.
+            slots=rounds + (pp - 1),
+            passed=pipeline_seconds(design, plan, hardware),
+            weights=weights,
+            around=counts.around * alone + (counts.embedding + counts.position) * staged,
+            sharded=sharded,
+            exchanged=exchanged,
+            rare=rare,
+            update=update / np.where(stage >= 1, plan.data_parallel * plan.context_parallel, 1),
+            host=hardware.efficiency.step_host_seconds[plan.implementation],
+        )
 
 
 _BUSY = ("matmul", "attention", "elementwise", "recompute", "head and loss", "optimizer")
@@ -214,21 +316,28 @@ def _recompute(plan: Plan, matmul: Num, attention: Num, element: Num) -> Num:
 
 
 def _data_parallel(
-    plan: Plan, hardware: Hardware, weights: Num, forward: Num, backward: Num
+    plan: Plan, exchange: Exchange, weights: Num, forward: Num, backward: Num
 ) -> tuple[Num, Num]:
-    """Exposed seconds of weight gathers and gradient reductions of one layer: per micro-batch, per step."""
-    exchange = data_exchange(plan, hardware)
+    """Exposed seconds of weight gathers and gradient reductions of one layer: per micro-batch, per step.
+
+    Gathers hide behind the forward pass; gathers and reductions behind the backward pass.
+    """
     stage = np.asarray(plan.zero_stage)
     gather = weights * exchange.gather + exchange.latency
     reduce = weights * exchange.reduce + exchange.latency
-    hidden = np.minimum(gather, _HIDDEN * forward)
-    full = 2 * gather + reduce - hidden - np.minimum(gather + reduce, _HIDDEN * backward)
-    scattered = reduce - np.minimum(reduce, _HIDDEN * backward)
+    beneath = _HIDDEN * backward
+    shown = np.maximum(gather - _HIDDEN * forward, 0)
+    scattered = np.maximum(reduce - beneath, 0)
     # All-reduce behind the backward pass; or scatter behind it and gather behind the next forward pass.
-    everything = 2 * reduce - np.minimum(2 * reduce, _HIDDEN * backward)
-    once = np.where(stage == 0, everything, scattered + gather - hidden)
-    per_micro_batch = np.where(stage >= 3, full, np.where(stage == 2, scattered, 0.0))
-    per_step = np.where(stage >= 3, 0.0, np.where(stage == 2, gather, once))
+    per_micro_batch: Num = 0.0
+    per_step = np.where(stage == 0, np.maximum(2 * reduce - beneath, 0), scattered + shown)
+    if np.any(stage == 2):
+        per_micro_batch = np.where(stage == 2, scattered, 0.0)
+        per_step = np.where(stage == 2, gather, per_step)
+    if np.any(stage >= 3):
+        full = shown + np.maximum(gather + reduce - beneath, 0)
+        per_micro_batch = np.where(stage >= 3, full, per_micro_batch)
+        per_step = np.where(stage >= 3, 0.0, per_step)
     return per_micro_batch, per_step
 
 
