@@ -334,7 +334,7 @@ def _equivalent(
     factor = t.factor[:, own_row, :]
 
     def least(target: FloatArray) -> FloatArray:
-        reached = np.maximum(target[:, None] / factor - fixed, 0.0) ** (1 / k.power) - capacity
+        reached = np.maximum(target[:, None] / factor - fixed, 0.0) ** (1 / lead.power) - capacity
         with np.errstate(divide="ignore", invalid="ignore"):
             tokens = np.exp((lead.log_B - np.log(reached)) / lead.beta)
         possible = fits & (reached > 0) & (tokens <= g.tokens_of_data * (1 + 1e-9))

@@ -276,7 +276,9 @@ def _value(view: View, name: ValueName) -> Value:
     worth = pays(setting, found if found is not None else centre, name)
     note = ""
     if beyond:
-        share = f"in {beyond:.0%} of the draws " if compute is not None else ""
+        share = ""
+        if compute is not None:
+            share = "in less than 1% of the draws " if beyond < 0.01 else f"in {beyond:.0%} of the draws "
         note = f"{share}no amount of compute lets arm A gain as much within the other limits"
     return Value(
         name=name,

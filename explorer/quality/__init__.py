@@ -2,7 +2,8 @@
 
 from explorer.catalog.corpora import Corpus, corpus
 from explorer.catalog.laws import Domain, Law, laws
-from explorer.quality.coefficients import ASPECTS, DEFAULT_ASPECT, Aspect, Coefficients, central
+from explorer.quality.centre import central
+from explorer.quality.coefficients import ASPECTS, DEFAULT_ASPECT, Aspect, Coefficients
 from explorer.quality.domain import BLIND_LEVERS, domain_flags, outside, staged_share_range
 from explorer.quality.fitting import ContextReport, FitReport, fit_context, fit_runs
 from explorer.quality.law import law

@@ -8,8 +8,6 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.catalog.corpora import Corpus
-from explorer.catalog.corpora import corpus as find_corpus
 from explorer.catalog.laws import Law, priors
 from explorer.errors import UnknownName
 from explorer.units import FloatArray, Num
@@ -101,39 +99,6 @@ class Coefficients:
     def _arrays(self) -> dict[str, NDArray[Any]]:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {k: v for k, v in values.items() if isinstance(v, np.ndarray) and v.ndim}
-
-
-def central(
-    law: Law,
-    corpus: str | Corpus = "web",
-    *,
-    aspect: str = DEFAULT_ASPECT,
-    nu: float | None = None,
-    delta: float | None = None,
-) -> Coefficients:
-    """The law at its central values: published constants, midpoints of uniform priors, means of normal ones.
-
-    `nu` and `delta` replace their central values (the verdict is always shown with nu = 0 beside it).
-    Raises UnknownName for a corpus or aspect choice that does not exist.
-    """
-    corpus = find_corpus(corpus)
-    own_b = corpus.exponent[0] if corpus.exponent is not None else centre_of(prior(law, "context", "b"))
-    return Coefficients(
-        log_A=float(np.log(law.A)),
-        log_B=float(np.log(law.B)),
-        E=law.E,
-        alpha=law.alpha,
-        beta=law.beta,
-        power=law.power,
-        reference_context=law.reference_context,
-        s=corpus.amplitude,
-        K7=centre_of(prior(law, "context", "amplitude_7b")),
-        nu=centre_of(prior(law, "context", "nu")) if nu is None else nu,
-        b=own_b,
-        delta=centre_of(prior(law, "context", "delta")) if delta is None else delta,
-        recovery_tokens=centre_of(prior(law, "recovery", "half_tokens")),
-        **aspect_terms(law, aspect),
-    )
 
 
 def aspect_terms(law: Law, aspect: str) -> dict[str, Num]:

@@ -16,6 +16,7 @@ from explorer.units import FloatArray
 # outweigh it, so a rise shows at the corners first; the points between are for laws of other forms.
 _N_PARAMS, _N_TOKENS, _CONTEXT, _ASPECT = 9, 4, 3, 4
 _STEP = 1e-4
+_CANDIDATES = 61
 
 
 def rises(coefficients: Coefficients, law: Law, domain: Domain) -> NDArray[np.bool_]:
@@ -39,6 +40,19 @@ def rises(coefficients: Coefficients, law: Law, domain: Domain) -> NDArray[np.bo
     with_d = (at(n, d * inward) - here) * np.sign(inward - 1)
     rising = ((with_n > 0) | (with_d > 0)) & inside
     return cast(NDArray[np.bool_], rising.reshape(len(rising), -1).any(axis=1))
+
+
+def highest_falling_nu(k: Coefficients, law: Law) -> float:
+    """The highest nu up to the coefficients' own at which the loss falls throughout the law's domain.
+
+    `k` holds single values. Their own nu where none does: such a law contradicts itself at any nu.
+    """
+    own = float(k.nu)
+    if not rises(k.with_(nu=np.array([own])), law, law.domain)[0]:
+        return own
+    candidates = np.linspace(0.0, own, _CANDIDATES)
+    falling = candidates[~rises(k.with_(nu=candidates), law, law.domain)]
+    return float(falling[-1]) if len(falling) else own
 
 
 def _axis(bounds: Any, n: int) -> FloatArray:

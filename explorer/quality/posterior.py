@@ -12,6 +12,7 @@ from explorer.catalog.corpora import Corpus
 from explorer.catalog.corpora import corpus as find_corpus
 from explorer.catalog.laws import Domain, Law
 from explorer.errors import ExplorerError, UnknownName
+from explorer.quality.centre import central
 from explorer.quality.coefficients import ASPECTS, Coefficients, centre_of, prior, quantile_of
 from explorer.quality.law import law as find_law
 from explorer.quality.monotone import rises
@@ -194,11 +195,15 @@ def _fixed_or(fixed: float | None, record: dict[str, Any], u: FloatArray) -> Flo
 def _assumptions(
     law: Law, corpus: Corpus, aspect: str, nu: float | None, delta: float | None
 ) -> tuple[str, ...]:
+    centre = central(law, corpus).nu
+    lowered = f" (central value {centre:.3g}: at a higher one the loss would rise with N)"
+    if nu is not None or centre == centre_of(prior(law, "context", "nu")):
+        lowered = ""
     nu_prior, delta_prior = (prior(law, "context", k).get("uniform") for k in ("nu", "delta"))
     return (
         f"law {law.name}: {law.deviations_note or 'whole rows of its own bootstrap'}",
         f"corpus {corpus.name}: amplitude uniform in [{corpus.amplitude_low:g}, {corpus.amplitude_high:g}]",
-        f"nu {f'uniform in {nu_prior}' if nu is None else f'held at {nu:g}'}; "
+        f"nu {f'uniform in {nu_prior}' if nu is None else f'held at {nu:g}'}{lowered}; "
         f"delta {f'uniform in {delta_prior}' if delta is None else f'held at {delta:g}'}",
         f"aspect factor: {'mixture of ' + ', '.join(ASPECTS) if aspect == 'mixed' else aspect}",
     )

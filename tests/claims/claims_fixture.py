@@ -78,6 +78,7 @@ class SmallProblem:
         aspect="mixed",
         reference=2048,
         min_gain=0.05,
+        law="besiroglu-2024",
     ):
         self.compute, self.tokens, self.cap, self.activation_bytes = compute, tokens, cap, activation_bytes
         self.lattice = Lattice(
@@ -97,7 +98,7 @@ class SmallProblem:
         self.budget = SimpleNamespace(
             name="small",
             limits=SimpleNamespace(parameters=cap, gpu_memory=None, serving=None),
-            quality=SimpleNamespace(law="besiroglu-2024", corpus=corpus, aspect=aspect, nu=None),
+            quality=SimpleNamespace(law=law, corpus=corpus, aspect=aspect, nu=None),
             trade=SimpleNamespace(reference_context=reference, min_gain=min_gain),
             baseline=baseline,
         )

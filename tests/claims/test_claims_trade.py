@@ -173,3 +173,16 @@ def test_central_edges_are_named():
     found = trade(narrow, n_draws=0).asked
     assert "context_length ≥" in found.arms["C"].edges
     assert Setting.of(narrow).reference_context == 2048
+
+
+def test_a_law_fitted_with_an_outer_power_is_traded_under(tmp_path):
+    rng = np.random.default_rng(0)
+    n, d = (np.repeat(np.geomspace(1e8, 3e9, 8), 6), np.tile(np.geomspace(2e9, 2e11, 6), 8))
+    loss = 1.8 + (26000 / n**0.54 + 1.4e6 / d**0.62) ** 0.6 + rng.normal(0, 0.002, len(n))
+    report = quality.fit_runs({"N": n, "D": d, "loss": loss}, terms=("power",), name="powered", bootstraps=20)
+    report.write(tmp_path / "powered.json")
+    made = trade(SmallProblem(law=str(tmp_path / "powered.json")), n_draws=20)
+    assert made.law == "powered"
+    assert all(np.isfinite(a.loss.central) for a in made.asked.arms.values())
+    # More compute for arm A buys what the longer context buys, so the two agree on what is better.
+    assert (made.asked.context.compute.central > 0) == (made.asked.context.nats.central > 0)

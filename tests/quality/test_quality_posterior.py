@@ -66,6 +66,25 @@ def test_central_values_are_monotone_too():
             assert np.all(np.diff(loss, axis=0) < 0)
 
 
+def test_a_corpus_that_gains_very_much_has_a_central_value_that_falls():
+    law = quality.law("besiroglu-2024")
+    greedy = quality.Corpus(
+        name="greedy", amplitude_low=3.0, amplitude_high=12.0, exponent=(0.65, 0.1), source="a test"
+    )
+    k = quality.central(law, greedy, aspect="none")
+    own = quality.central(law, "books").nu
+    assert 0 < k.nu < own
+    n = np.geomspace(*law.domain.n_params, 200)
+    for c in law.domain.context_length:
+        given = {"n_tokens": law.domain.n_tokens[1], "context_length": c, "aspect": None}
+        assert np.all(np.diff(quality.loss(k, n_params=n, **given)) < 0)
+    higher = quality.loss(k.with_(nu=own), n_params=n, **given)
+    assert np.any(np.diff(higher) > 0)
+    said = quality.posterior(law, greedy, 10).assumptions
+    assert any("would rise with N" in line for line in said)
+    assert quality.central(law, greedy, nu=own).nu == own
+
+
 def test_same_seed_same_draws_and_longer_runs_begin_with_shorter_ones():
     a, b = (quality.posterior("besiroglu-2024", "code", n, seed=5) for n in (50, 80))
     np.testing.assert_array_equal(a.coefficients.s, b.coefficients.s[:50])
