@@ -9,24 +9,26 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.search.front import DECIMALS, Ruler, nondominated, ranking
+from explorer.search.front import DECIMALS, Ruler, greedy, nondominated
 from explorer.search.outcome import SearchProblem
 from explorer.search.space import AXES, IntArray
-from explorer.search.surrogate import Features, Surrogate
+from explorer.search.surrogate import Features, Nearest, Surrogate
 from explorer.units import FloatArray
 
 LOOKED_AT_SHARE = 0.01
 """Of the lattice, at most this much is evaluated with the full model."""
-LEAST_LOOKED_AT, MOST_LOOKED_AT = 64, 300
+LEAST_LOOKED_AT, MOST_LOOKED_AT = 64, 450
 """On lattices whose hundredth is smaller, or larger than this per objective."""
-GENERATIONS = 8
+MOST_PLANNED = 1_500_000
+"""Designs × plans looked at: where every design has thousands of plans, fewer designs."""
+GENERATIONS = 6
 SEED_SHARE = 0.3
 """Of the allowance, spent on designs spread over the lattice and its boundary before any ranking."""
 POOL = 24_000
 """Candidates ranked at most."""
 PARENTS = 160
-RANKED = 400
-"""Points of the final front in strict order of hypervolume gained; the rest by bounds of theirs."""
+LAYERS = 6
+"""Layers of the predicted front that have offspring, where the front itself has few designs."""
 
 
 class ArchiveSearch:
@@ -39,7 +41,8 @@ class ArchiveSearch:
         self.features = Features(problem)
         share = int(self.lattice.size * LOOKED_AT_SHARE)
         m = len(problem.objectives)
-        self.allowance = min(max(share, LEAST_LOOKED_AT), MOST_LOOKED_AT * m, self.lattice.size)
+        most = min(MOST_LOOKED_AT * m, MOST_PLANNED // getattr(problem, "n_plans", 1))
+        self.allowance = min(max(min(share, most), LEAST_LOOKED_AT), self.lattice.size)
         self.points: IntArray = np.empty((0, len(AXES)), dtype=np.int64)
         self.coordinates: FloatArray = np.empty((0, m))
         self.violation: FloatArray = np.empty(0)
@@ -108,7 +111,8 @@ class ArchiveSearch:
         lessons = np.column_stack(
             [self.coordinates[known] - estimate, np.clip(self.violation[known], -0.5, 0.5)]
         )
-        self.pool.predict_with(Surrogate(self.features, self.features.place(self.points[known]), lessons))
+        place = self.features.place(self.points[known])
+        self.pool.predict_with(Surrogate(self.features, place, lessons), place)
 
     def _grow(self) -> None:
         """Add neighbours and recombinations of the pool's predicted front until they add nothing."""
@@ -120,14 +124,19 @@ class ArchiveSearch:
             self.pool.add(moved[: POOL - len(self.pool.points)])
 
     def _predicted_front(self, most: int) -> IntArray:
-        """Rows of the pool that are predicted feasible and not dominated, at most `most` of them."""
+        """At most `most` rows of the pool that are predicted feasible: the front, then what lies just behind
+        it, layer by layer."""
         good = np.flatnonzero(self.pool.violation <= 0)
         if not len(good):
             return np.argsort(self.pool.violation, kind="stable")[:most].astype(np.int64)
-        front: IntArray = good[nondominated(self.pool.coordinates[good])]
-        if len(front) > most:
-            front = np.sort(self.rng.permutation(front)[:most])
-        return front
+        chosen = np.empty(0, dtype=np.int64)
+        for _ in range(LAYERS):
+            layer = good[nondominated(self.pool.coordinates[good])]
+            if not len(layer) or len(chosen) == most:
+                break
+            chosen = np.append(chosen, self.rng.permutation(layer)[: most - len(chosen)])
+            good = np.setdiff1d(good, layer, assume_unique=True)
+        return np.sort(chosen)
 
     def _promising(self, n: int) -> IntArray:
         """The `n` designs not yet looked at that promise most: on the predicted front, then just behind it."""
@@ -160,7 +169,8 @@ class ArchiveSearch:
         if not len(good):
             return self._promising(n)
         rows = good[nondominated(self.coordinates[good])]
-        moved = np.vstack([self._neighbours(self.points[rows], spread) for spread in (1, 2)])
+        parents = self.points[np.sort(self.rng.permutation(rows)[:PARENTS])]
+        moved = np.vstack([self._neighbours(parents, spread) for spread in (1, 2)])
         self.pool.add(moved)
         near = self.pool.rows(moved)
         near = near[~self.pool.known[near]]
@@ -236,7 +246,9 @@ class ArchiveSearch:
         if not len(front):
             return self.points[:0]
         coordinates = self.pool.coordinates[front]
-        return self.pool.points[front[ranking(coordinates, Ruler.of(coordinates).reference, RANKED)]]
+        first = greedy(coordinates, Ruler.of(coordinates).reference)
+        rest = np.setdiff1d(np.arange(len(front)), first)
+        return self.pool.points[front[np.append(first, rest).astype(np.int64)]]
 
     def _fresh_near_front(self) -> IntArray:
         parents = self.pool.points[self._predicted_front(PARENTS)]
@@ -275,6 +287,8 @@ class _Pool:
         self.known: NDArray[np.bool_] = np.empty(0, dtype=bool)
         self._row: dict[int, int] = {}
         self._surrogate: Surrogate | None = None
+        self._nearest = Nearest()
+        self._known_place: FloatArray = np.empty((0, 1))
 
     def _nothing(self, points: IntArray) -> FloatArray:
         return np.zeros((len(points), len(self.problem.objectives)))
@@ -290,13 +304,14 @@ class _Pool:
         for key in self.lattice.keys(points).tolist():
             self._row[key] = len(self._row)
         base, place = self.estimate(points), self.features.place(points)
-        coordinates, violation = self._predict(place, base)
+        fresh = np.arange(len(self.points), len(self.points) + len(points))
         self.place = np.vstack([self.place, place]) if len(self.place) else place
         self.points = np.vstack([self.points, points])
         self.base = np.vstack([self.base, base])
-        self.coordinates = np.vstack([self.coordinates, coordinates])
-        self.violation = np.append(self.violation, violation)
+        self.coordinates = np.vstack([self.coordinates, base])
+        self.violation = np.append(self.violation, np.full(len(points), -1.0))
         self.known = np.append(self.known, np.zeros(len(points), dtype=bool))
+        self._predict(fresh)
 
     def rows(self, points: IntArray) -> IntArray:
         """Rows of those of `points` that are in the pool, without repeats, ascending."""
@@ -309,14 +324,16 @@ class _Pool:
         rows = np.array([self._row[k] for k in self.lattice.keys(points).tolist()])
         self.coordinates[rows], self.violation[rows], self.known[rows] = coordinates, violation, True
 
-    def predict_with(self, surrogate: Surrogate) -> None:
-        """Predict what was not looked at anew."""
-        self._surrogate = surrogate
-        rows = np.flatnonzero(~self.known)
-        self.coordinates[rows], self.violation[rows] = self._predict(self.place[rows], self.base[rows])
+    def predict_with(self, surrogate: Surrogate, place: FloatArray) -> None:
+        """Predict what was not looked at anew, by what was learned at `place`."""
+        self._surrogate, self._known_place = surrogate, place
+        self._predict(np.flatnonzero(~self.known))
 
-    def _predict(self, place: FloatArray, base: FloatArray) -> tuple[FloatArray, FloatArray]:
-        if self._surrogate is None or not len(place):
-            return base.copy(), np.full(len(place), -1.0)
-        learned = self._surrogate.predict(place)
-        return np.round(base + learned[:, :-1], DECIMALS), learned[:, -1]
+    def _predict(self, rows: IntArray) -> None:
+        if self._surrogate is None or not len(rows):
+            return
+        self._nearest.grow(self.place, self._known_place)
+        nearest, squared = self._nearest.index[rows], self._nearest.squared[rows]
+        learned = self._surrogate.predict(self.place[rows], nearest, squared)
+        self.coordinates[rows] = np.round(self.base[rows] + learned[:, :-1], DECIMALS)
+        self.violation[rows] = learned[:, -1]

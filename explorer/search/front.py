@@ -8,6 +8,8 @@ searches can be compared. Distances (IGD+, epsilon) are in units of the exact fr
 
 from __future__ import annotations
 
+import heapq
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -157,40 +159,102 @@ def greedy(front: FloatArray, reference: FloatArray, share: float = 1.0) -> list
     Stops once `share` of the whole front's hypervolume is reached: the length is then about the fewest
     points with which any search can reach that share.
     """
-    return _greedy(front, reference, share * hypervolume(front, reference), len(front))[0]
-
-
-def ranking(front: FloatArray, reference: FloatArray, strict: int) -> NDArray[np.int64]:
-    """All rows of `front`: the first `strict` as `greedy` has them, the rest by upper bounds of their gain."""
-    chosen, gains = _greedy(front, reference, np.inf, min(strict, len(front)))
-    rest = np.argsort(-gains, kind="stable")
-    ranked: NDArray[np.int64] = np.append(chosen, rest[~np.isin(rest, chosen)]).astype(np.int64)
-    return ranked
-
-
-def _greedy(
-    front: FloatArray, reference: FloatArray, enough: float, most: int
-) -> tuple[list[int], FloatArray]:
-    """Rows chosen, and for every other row an upper bound of what it would still gain.
-
-    Gains only fall as points are added (hypervolume is submodular), so a stale gain is an upper bound and
-    is renewed only when it leads.
-    """
+    enough = share * hypervolume(front, reference) * (1 - 1e-12)
+    growing = _Grid.of(front, reference) or _Any(front, reference)
     alone = np.prod(np.maximum(reference - front, 0.0), axis=1)
-    gains = np.where(np.isfinite(alone), alone, 0.0)
+    # Gains only fall as points are added (hypervolume is submodular), so a stale gain is an upper bound and is
+    # renewed only when it leads.
+    bounds = [(-gain, k) for k, gain in enumerate(alone.tolist()) if math.isfinite(gain)]
+    heapq.heapify(bounds)
     chosen: list[int] = []
     reached = 0.0
-    while len(chosen) < most and reached < enough * (1 - 1e-12):
-        fresh: set[int] = set()
-        while (k := int(np.argmax(gains))) not in fresh:
-            gains[k] = hypervolume(front[[*chosen, k]], reference) - reached
-            fresh.add(k)
-        if gains[k] <= 0:
-            break
+    while bounds and reached < enough:
+        _, k = heapq.heappop(bounds)
+        gain = growing.gain(k)
+        if gain <= 0:
+            continue
+        if bounds and (-gain, k) > bounds[0]:
+            heapq.heappush(bounds, (-gain, k))
+            continue
+        growing.add(k)
         chosen.append(k)
-        reached += float(gains[k])
-        gains[k] = -1.0
-    return chosen, gains
+        reached += gain
+    return chosen
+
+
+class _Any:
+    """A growing front of any number of objectives."""
+
+    def __init__(self, front: FloatArray, reference: FloatArray) -> None:
+        self._front, self._reference = front, reference
+        self._taken: FloatArray = np.empty_like(front)
+        self._n, self._reached = 0, 0.0
+
+    def gain(self, k: int) -> float:
+        """Hypervolume that row `k` would add."""
+        self._taken[self._n] = self._front[k]
+        return hypervolume(self._taken[: self._n + 1], self._reference) - self._reached
+
+    def add(self, k: int) -> None:
+        """Take row `k` in."""
+        self._reached += self.gain(k)
+        self._n += 1
+
+
+class _Grid:
+    """A growing front of two or three objectives on the grid of its own coordinates.
+
+    `depth[l, j]` is how far below the reference the third objective was brought for whatever lies at or beyond
+    level l of the first and column j of the second. It rises along both axes, so what a point adds lies in one
+    block that two bisections find.
+    """
+
+    MOST_CELLS = 1 << 22
+
+    def __init__(self, front: FloatArray, reference: FloatArray) -> None:
+        self._row, rows = _steps(front[:, 0], reference[0])
+        self._column, columns = _steps(front[:, 1], reference[1])
+        self._rows, self._columns = rows, columns
+        self._height = (reference[2] - front[:, 2]).tolist()
+        self._depth: FloatArray = np.zeros((len(rows), len(columns)))
+
+    @classmethod
+    def of(cls, front: FloatArray, reference: FloatArray) -> _Grid | None:
+        """The grid of a front within its reference; None where it would be too large, or more than a grid."""
+        m = front.shape[1]
+        if m not in (2, 3) or not len(front) or not (front < reference).all():
+            return None
+        if m == 2:
+            front = np.column_stack([np.zeros(len(front)), front])
+            reference = np.append(1.0, reference)
+        distinct = [len(np.unique(column)) for column in front.T]
+        order = np.argsort(distinct, kind="stable")
+        if distinct[order[0]] * distinct[order[1]] > cls.MOST_CELLS:
+            return None
+        return cls(front[:, order], reference[order])
+
+    def _block(self, k: int) -> tuple[slice, slice]:
+        i, j, height = self._row[k], self._column[k], self._height[k]
+        last_row = i + int(self._depth[i:, j].searchsorted(height))
+        last_column = j + int(self._depth[i, j:].searchsorted(height))
+        return slice(i, last_row), slice(j, last_column)
+
+    def gain(self, k: int) -> float:
+        """Hypervolume that row `k` would add."""
+        rows, columns = self._block(k)
+        added = np.maximum(self._height[k] - self._depth[rows, columns], 0.0)
+        return float(self._rows[rows] @ added @ self._columns[columns])
+
+    def add(self, k: int) -> None:
+        """Take row `k` in."""
+        block = self._depth[self._block(k)]
+        np.maximum(block, self._height[k], out=block)
+
+
+def _steps(values: FloatArray, end: float) -> tuple[list[int], FloatArray]:
+    """Where each value stands among the distinct ones, and the width from each of those to the next."""
+    distinct, place = np.unique(values, return_inverse=True)
+    return place.reshape(-1).tolist(), np.diff(np.append(distinct, end))
 
 
 def knee(front: FloatArray) -> int:

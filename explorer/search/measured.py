@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from explorer.search.auto import AutoSampler
 from explorer.search.front import Ruler, hypervolume, nondominated
 from explorer.search.space import IntArray
-from explorer.search.surrogate import Surrogate
+from explorer.search.surrogate import Nearest, Surrogate
 from explorer.units import FloatArray
 
 if TYPE_CHECKING:
@@ -65,7 +65,10 @@ class MeasuredSampler(AutoSampler):
         excess = np.array([max(t.constraints.values(), default=-1.0) for t in told])
         lessons = np.column_stack([measured - modelled.coordinates, excess - modelled.violation])
         features = self.search.features
-        learned = Surrogate(features, features.place(seen), lessons).predict(features.place(candidates))
+        known, place = features.place(seen), features.place(candidates)
+        nearest = Nearest()
+        nearest.grow(place, known)
+        learned = Surrogate(features, known, lessons).predict(place, nearest.index, nearest.squared)
         model = self.problem.outcome(candidates)
         predicted: FloatArray = model.coordinates + learned[:, :-1]
         feasible = (model.violation + learned[:, -1]) <= 0

@@ -21,6 +21,7 @@ from explorer.cost import (
     Hardware,
     Setting,
     best_plan,
+    enumerate_plans,
     flops,
     parameters,
     peak_device_bytes,
@@ -96,6 +97,11 @@ class Problem:
     def name(self) -> str:
         """The budget's."""
         return self.budget.name
+
+    @cached_property
+    def n_plans(self) -> int:
+        """Plans that the cluster offers: each design has as many, and takes the best."""
+        return sum(int(np.size(p.micro_batch)) for p in enumerate_plans(self.setting, self.hardware))
 
     @cached_property
     def fingerprint(self) -> Mapping[str, Any]:
@@ -311,7 +317,8 @@ class Problem:
         best plan is likely to change, told by closed forms alone."""
         template, n_gpus = self.setting.plan, self.hardware.n_gpus
         modes = RECOMPUTES[template.implementation]
-        plain = template.with_(data_parallel=n_gpus, zero_stage=max(ZERO_STAGES[template.implementation]))
+        stage = max(ZERO_STAGES[template.implementation]) if n_gpus > 1 else 0
+        plain = template.with_(data_parallel=n_gpus, zero_stage=stage)
         found = np.empty((len(points), len(modes)))
         for rows, design in self.lattice.tables(points):
             one = design.with_(staged_from=0, staged_share=0)

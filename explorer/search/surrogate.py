@@ -60,11 +60,44 @@ def alignment(widths: FloatArray) -> FloatArray:
     return np.asarray(np.log2(np.minimum(whole & -whole, 256)) / 8)
 
 
+class Nearest:
+    """For the rows of a growing table, the nearest of a growing set of known places."""
+
+    def __init__(self) -> None:
+        self.index: IntArray = np.empty((0, NEIGHBOURS), dtype=np.int64)
+        self.squared: FloatArray = np.empty((0, NEIGHBOURS))
+        self._n_known = 0
+
+    def grow(self, place: FloatArray, known: FloatArray) -> None:
+        """Take in the rows that `place` (n, p) and `known` (q, p) have gained."""
+        n = len(self.index)
+        fresh = known[self._n_known :]
+        self.index = np.vstack([self.index, np.zeros((len(place) - n, NEIGHBOURS), dtype=np.int64)])
+        self.squared = np.vstack([self.squared, np.full((len(place) - n, NEIGHBOURS), np.inf)])
+        self._compare(place, slice(0, n), fresh, self._n_known)
+        self._compare(place, slice(n, len(place)), known, 0)
+        self._n_known = len(known)
+
+    def _compare(self, place: FloatArray, rows: slice, known: FloatArray, first: int) -> None:
+        if not len(known):
+            return
+        lengths = (known**2).sum(axis=1)
+        for start in range(rows.start, rows.stop, _CHUNK):
+            some = slice(start, min(start + _CHUNK, rows.stop))
+            here = place[some]
+            squared = lengths - 2 * here @ known.T + (here**2).sum(axis=1)[:, None]
+            both = np.hstack([self.squared[some], np.maximum(squared, 0)])
+            near = np.argpartition(both, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
+            old = np.take_along_axis(self.index[some], np.minimum(near, NEIGHBOURS - 1), axis=1)
+            self.index[some] = np.where(near < NEIGHBOURS, old, near - NEIGHBOURS + first)
+            self.squared[some] = np.take_along_axis(both, near, axis=1)
+
+
 class Surrogate:
     """Predicts columns (n, q) of evaluated designs for others, by their places (see `Features`)."""
 
     def __init__(self, features: Features, place: FloatArray, values: FloatArray) -> None:
-        self._features, self._place = features, place
+        self._features = features
         x = features.expand(place)
         gram = x.T @ x + RIDGE * len(x) * np.eye(x.shape[1])
         self._weights: FloatArray = np.asarray(np.linalg.solve(gram, x.T @ values), dtype=np.float64)
@@ -73,18 +106,14 @@ class Surrogate:
         self._same = np.ptp(values, axis=0) < SAME
         self._level: FloatArray = values.mean(axis=0)
 
-    def predict(self, place: FloatArray) -> FloatArray:
-        """(n, q)"""
+    def predict(self, place: FloatArray, nearest: IntArray, squared: FloatArray) -> FloatArray:
+        """(n, q) at `place`, whose nearest known rows (n, k) are so far off, squared."""
         out = np.empty((len(place), self._rest.shape[1]))
-        k = min(NEIGHBOURS, len(self._place))
-        squared = (self._place**2).sum(axis=1)
         for start in range(0, len(place), _CHUNK):
-            some = place[start : start + _CHUNK]
-            trend = self._features.expand(some) @ self._weights
-            distance = np.maximum(squared - 2 * some @ self._place.T + (some**2).sum(axis=1)[:, None], 0)
-            near = np.argpartition(distance, k - 1, axis=1)[:, :k]
-            weight = 1 / (np.take_along_axis(distance, near, axis=1) + 1e-4)
+            some = slice(start, start + _CHUNK)
+            trend = self._features.expand(place[some]) @ self._weights
+            weight = 1 / (squared[some] + 1e-4)
             weight /= weight.sum(axis=1, keepdims=True)
-            found = trend + np.einsum("nk,nkq->nq", weight, self._rest[near])
-            out[start : start + _CHUNK] = np.where(self._same, self._level, found)
+            found = trend + np.einsum("nk,nkq->nq", weight, self._rest[nearest[some]])
+            out[some] = np.where(self._same, self._level, found)
         return out
