@@ -43,9 +43,12 @@ class NothingFits(ExplorerError):
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """Up to three of `known` that `name` may have meant, best first."""
+    """Up to three of `known` that `name` may have meant, best first: like it, or beginning with it."""
     # Only a slip of the pen needs it.
     from difflib import get_close_matches
 
     by_lower = {k.lower(): k for k in known}
-    return [by_lower[m] for m in get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)]
+    typed = name.lower()
+    like = get_close_matches(typed, by_lower, n=3, cutoff=0.6)
+    begun = [k for k in by_lower if k.startswith(typed)][:3] if len(typed) >= 3 else []
+    return [by_lower[m] for m in like or begun]

@@ -160,12 +160,38 @@ class Result:
         return lines
 
     def _repr_html_(self) -> str:
-        """The verdict and the front, for notebooks."""
+        """The verdict and the designs a reader asks for first, with units, for notebooks."""
         from html import escape
 
+        head = f"<h3>{escape(self.budget.name)}</h3>"
+        if not self.feasible:
+            return head + "".join(f"<p>{escape(line)}</p>" for line in self.lines())
         verdict = f"<p>{escape(str(self.verdict))}</p>" if self.verdict is not None else ""
-        table: str = self.front.to_html(max_rows=20)
-        return f"<h3>{escape(self.budget.name)}</h3>{verdict}{table}"
+        return head + verdict + self.picked().to_html(border=0) + f"<p>{escape(self.lines()[-1])}</p>"
+
+    def picked(self) -> pd.DataFrame:
+        """The designs a reader asks for first, one per row, under headings with units.
+
+        Indexed by pick; empty where no design meets every limit. All columns are in `front`.
+        """
+        import pandas as pd
+
+        from explorer.units import GIB
+
+        rows = self.front.iloc[list(self.picks.values())]
+        columns = {
+            "c (tokens)": rows["context_length"].map("{:,.0f}".format),
+            "d": rows["d_model"].map("{:,.0f}".format),
+            "L": rows["n_layers"].map("{:,.0f}".format),
+            "parameters (10⁹)": (rows["n_params"] / 1e9).map("{:,.2f}".format),
+            "tokens (10⁹)": (rows["n_tokens"] / 1e9).map("{:,.1f}".format),
+            "loss (nats/token)": rows["loss"].map("{:.4f}".format),
+            "GPU-hours": rows["gpu_hours"].map("{:,.0f}".format),
+            "memory (GiB/GPU)": (rows["peak_device_bytes"] / GIB).map("{:.1f}".format),
+            "tokens/s/GPU": rows["tokens_per_second_per_gpu"].map("{:,.0f}".format),
+            "limited by": rows["binding"],
+        }
+        return pd.DataFrame(columns).set_axis(list(self.picks), axis="index")
 
     def budget_use(self, row: int) -> dict[str, float]:
         """Share of each limit that a row of the front uses (1 = all of it)."""

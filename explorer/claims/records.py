@@ -369,6 +369,21 @@ class Verdict(Record):
     def __str__(self) -> str:
         return self.sentence
 
+    def _repr_html_(self) -> str:
+        """The sentence, and every statement with its probability and what it rests on, for notebooks."""
+        from html import escape
+
+        rows = "".join(
+            f"<tr><td>{escape(s.text)}</td><td>{escape(s.status)}</td>"
+            f"<td>{s.probability.central:.0%} ({s.probability.p05:.0%} to {s.probability.p95:.0%})</td>"
+            f"<td>{escape(s.reason)}</td></tr>"
+            for s in self.statements.values()
+        )
+        head = (
+            "<tr><th>statement</th><th>verdict</th><th>probability (90% interval)</th><th>because</th></tr>"
+        )
+        return f"<p>{escape(self.sentence)}</p><table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Record):

@@ -53,7 +53,8 @@ def print_table(
 
     table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(columns):
-        table.add_column(name, justify="left" if index < left else "right", overflow="fold")
+        # Words wrap where names with underscores would be torn.
+        table.add_column(name.replace("_", " "), justify="left" if index < left else "right", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console().print(table)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import fields
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ def evaluate_file(path: Path, output: Path | None) -> pd.DataFrame:
     """`evaluate` from a CSV or Parquet file ('-': standard input) to another ('-': standard output)."""
     import pandas as pd
 
-    from explorer.files import write_bytes, write_text
+    from explorer.files import read_text, write_bytes, write_text
 
     if str(path) != "-" and not path.exists():
         raise ExplorerError(f"{path} must exist; it is a CSV or Parquet table with one design per row")
@@ -58,8 +59,9 @@ def evaluate_file(path: Path, output: Path | None) -> pd.DataFrame:
         except (OSError, ValueError) as error:
             raise ExplorerError(f"{path} must be a Parquet table, got: {error}") from None
     else:
-        source = sys.stdin if str(path) == "-" else path
         try:
+            # Read whole first: pandas would take an interrupt while it waits for a fault of the table.
+            source = StringIO(read_text(path)) if str(path) == "-" else path
             designs = pd.read_csv(source, dtype=str, keep_default_na=False, skipinitialspace=True)
         except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
             raise ExplorerError(f"{path} must be a CSV table with a header, got: {error}") from None

@@ -1,0 +1,233 @@
+"""How the program behaves beside others: pipes, terminals, shells, interrupts, and what goes wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from program import ROOT, explore
+
+PROGRAM = Path(sys.executable).with_name("explore")
+CONFIG = (
+    '{"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, '
+    '"intermediate_size": 11008, "vocab_size": 32000, "max_position_embeddings": 4096}'
+)
+
+
+def on_terminal(arguments: list[str], **environment: str) -> tuple[str, str]:
+    """What the program writes where stdout and stderr are terminals of their own."""
+    pairs = [pty.openpty() for _ in range(2)]
+    env = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
+    process = subprocess.Popen(
+        [str(PROGRAM), *arguments], cwd=ROOT, stdout=pairs[0][1], stderr=pairs[1][1],
+        env=env | {"TERM": "xterm-256color", "COLUMNS": "120"} | environment,
+    )  # fmt: skip
+    for _, ours in pairs:
+        os.close(ours)
+    texts = [b"", b""]
+    open_ends = {0, 1}
+    for end in open_ends:
+        os.set_blocking(pairs[end][0], False)
+    while open_ends:
+        for end in list(open_ends):
+            try:
+                chunk = os.read(pairs[end][0], 65536)
+            except BlockingIOError:
+                continue
+            except OSError:
+                chunk = b""
+            texts[end] += chunk
+            if not chunk:
+                open_ends.discard(end)
+        time.sleep(0.01)
+    process.wait(timeout=60)
+    for theirs, _ in pairs:
+        os.close(theirs)
+    return texts[0].decode(), texts[1].decode()
+
+
+def complete(line: str) -> list[str]:
+    """What bash would offer for the last word of a line."""
+    words = line.split(" ")
+    done = subprocess.run(
+        [str(PROGRAM)], capture_output=True, text=True, timeout=60,
+        env=os.environ | {"_EXPLORE_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)},
+    )  # fmt: skip
+    return done.stdout.split()
+
+
+def test_a_shell_completes_commands_flags_and_names() -> None:
+    assert complete("explore ins") == ["inspect"]
+    assert "--context-length" in complete("explore inspect --con")
+    assert complete("explore inspect llama-3-") == ["llama-3-8b", "llama-3-70b"]
+    assert complete("explore limits mistral-7b --accelerator h200") == ["h200-sxm-141gb"]
+    assert complete("explore inspect gpt2 --recompute se") == ["selective", "selective-op"]
+    assert complete("explore inspect gpt2 --corpus bo") == ["books"]
+    assert complete("explore run budget.yaml --sampler ns") == ["nsga2", "nsga3"]
+    assert complete("explore export gpt2 --to nano") == ["nanogpt"]
+    # Where no name starts so, the shell offers its own files.
+    assert complete("explore inspect ./conf") == []
+
+
+def test_standard_input_is_a_file_called_minus(workspace: Callable[[], Path]) -> None:
+    folder = workspace()
+    n_params = 6_738_415_616
+    inspected = explore("inspect", "-", "--json", text=CONFIG)
+    assert json.loads(inspected.stdout)["parameters"]["n_params"] == n_params
+    assert "training" in explore("limits", "-", text=CONFIG).stdout
+    assert json.loads(explore("export", "-", "--to", "hf", text=CONFIG).stdout)["hidden_size"] == 4096
+    rows = csv.DictReader(
+        io.StringIO(
+            explore("evaluate", "-", "-o", "-", text="context_length,d_model,n_layers\n4096,4096,32\n").stdout
+        )
+    )
+    assert float(next(rows)["n_params"]) == n_params
+    budget = (folder / "studies" / "one-gpu.yaml").read_text("utf-8")
+    assert json.loads(explore("check", "-", "--json", text=budget).stdout)["n_feasible"] > 0
+    bad = explore("check", "-", text=budget.replace("gpus: 1", "gpus: one"))
+    assert (bad.returncode, bad.stderr[:8]) == (2, "<stdin>:")
+    runs, losses = ((folder / name).read_text("utf-8") for name in ("runs.csv", "losses.csv"))
+    law = explore("fit", "-", "--map", "D=tokens", "--bootstraps", "5", "-o", "-", cwd=folder, text=runs)
+    assert json.loads(law.stdout)["kind"] == "law", law.stderr
+    corpus = explore("fit", "--context", "-", "--bootstraps", "5", "-o", "-", cwd=folder, text=losses)
+    assert json.loads(corpus.stdout)["name"] == "fitted", corpus.stderr
+    for name in ("measurements.jsonl",):
+        done = explore("validate", "-", "--json", text=(folder / name).read_text("utf-8"))
+        assert {row["what"] for row in json.loads(done.stdout)["rows"]} == {"param_count"}
+    table = 'what,config,value,unit\nparam_count,"{""model"": ""gpt2""}",124439808,parameters\n'
+    assert explore("validate", "-", text=table).returncode == 0
+    page = explore("compare", "reports/one-node", "reports/one-gpu", "-o", "-", cwd=folder)
+    assert page.stdout.startswith("<!doctype html>"), page.stderr
+    assert not (folder / "compare.html").exists()
+
+
+def test_a_table_is_aligned_on_a_terminal_and_tabs_in_a_pipe() -> None:
+    piped = explore("list", "corpora")
+    assert all(
+        line.count("\t") == piped.stdout.splitlines()[0].count("\t") for line in piped.stdout.splitlines()
+    )
+    assert "\x1b" not in piped.stdout
+    shown, _ = on_terminal(["list", "corpora"])
+    assert "\t" not in shown
+    assert "─" in shown
+    assert "\x1b[" in shown
+
+
+def test_no_color_means_text_alone() -> None:
+    for arguments in (["list", "corpora"], ["claims", "--number", "3"]):
+        shown, _ = on_terminal(arguments, NO_COLOR="1")
+        assert shown
+        assert "\x1b" not in shown
+
+
+def test_progress_is_for_terminals_and_says_how_long(tmp_path: Path) -> None:
+    arguments = ["run", "studies/one-gpu.yaml", "--trials", "30"]
+    answer, progress = on_terminal([*arguments, "-o", str(tmp_path / "shown")])
+    assert "loss" in answer
+    assert "trade" in progress
+    assert "0:0" in progress
+    _, quiet = on_terminal([*arguments, "-o", str(tmp_path / "quiet"), "--quiet"])
+    assert quiet == ""
+    piped = explore(*arguments, "-o", str(tmp_path / "piped"))
+    assert "\x1b" not in piped.stderr
+    assert all(line.startswith(("note: ", "report: ")) for line in piped.stderr.splitlines())
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{PROGRAM} list models | head -1"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fix"),
+    [
+        (["check", "studies/one-nod.yaml"], "did you mean studies/one-node.yaml?"),
+        (["check", "no.yaml"], "`explore init` writes one"),
+        (["check", "studies"], "it holds cluster.yaml"),
+        (["inspect", "lama-2-7b"], "did you mean llama-2-7b"),
+        (["inspect", "llama-2-7b", "--precision", "b16"], "did you mean bf16"),
+        (["inspect", "config.json"], "must exist; it is a Hugging Face config.json"),
+        (["inspect"], "name a model or a config.json, or give --context-length, --d-model, --n-layers"),
+        (["limits", "gpt2", "--accelerator", "h100"], "did you mean h100-"),
+        (["limits", "gpt2", "--gpu-memory", "80"], "--gpu-memory: "),
+        (["evaluate", "no.csv"], "must exist; it is a CSV or Parquet table"),
+        (["evaluate", "studies"], "must be a CSV table"),
+        (["export", "gpt2", "--to", "torchtitan"], "cannot express"),
+        (["export", "no/run", "--to", "hf"], "unknown model 'no/run'"),
+        (["export", "gpt2", "--to", "hf", "--pick", "kne"], "--pick takes best-loss, longest, knee or a row number"),
+        (["export", "gpt2", "--to", "hf", "-o", "/dev/null/x"], "must be a file that can be written"),
+        (["report", "reports"], "not a finished run"),
+        (["compare", "reports/one-node"], "at least two runs, got 1"),
+        (["fit", "no.csv"], "no such file"),
+        (["fit"], "either RUNS.csv or --context LOSSES.csv"),
+        (["validate", "no.jsonl"], "a readable file of measurements"),
+        (["run", "studies/one-gpu.yaml", "--sampler", "nsga"], "did you mean nsga"),
+        (["run", "studies/one-gpu.yaml", "--format", "pdf"], "--format takes svg, png or svg,png"),
+        (["run", "studies/one-gpu.yaml", "-o", "/dev/null/x"], "/dev/null/x"),
+        (["run", "studies/one-gpu.yaml", "--trials", "0"], "--trials"),
+        (["list", "planets"], "models"),
+        (["claims", "--number", "12"], "--number"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_with_its_fix_and_exit_2(arguments: list[str], fix: str) -> None:
+    done = explore(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert fix in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_exit_3_means_no() -> None:
+    assert explore("limits", "llama-3.1-405b", "--accelerator", "rtx-3090").returncode == 3
+    wrong = '{"what": "param_count", "config": {"model": "gpt2"}, "value": 1e8, "unit": "parameters"}\n'
+    assert explore("validate", "-", text=wrong).returncode == 3
+
+
+def test_a_bug_keeps_its_traceback_and_exits_1() -> None:
+    code = (
+        "import sys, explorer.catalog\n"
+        "def broken(): raise ZeroDivisionError('a bug')\n"
+        "explorer.catalog.corpora = broken\n"
+        "sys.argv = ['explore', 'list', 'corpora']\n"
+        "from explorer.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "ZeroDivisionError: a bug" in done.stderr
+
+
+def test_an_interrupt_is_exit_130_and_one_line() -> None:
+    process = subprocess.Popen(
+        [str(PROGRAM), "evaluate", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
+    )  # fmt: skip
+    time.sleep(8)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "interrupted\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "studies/one-node.yaml"], ["inspect", "gpt2"], ["limits", "gpt2"], ["claims"], ["validate"],
+        ["list", "models"], ["list", "accelerators"], ["list", "laws"], ["list", "corpora"],
+    ],
+)  # fmt: skip
+def test_what_answers_answers_in_json(arguments: list[str]) -> None:
+    assert json.loads(explore(*arguments, "--json").stdout)
