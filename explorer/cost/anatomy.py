@@ -86,6 +86,7 @@ def anatomy(
             "tokens_per_step": step.tokens,
             "tokens_per_second_per_gpu": step.tokens_per_second_per_gpu,
             "mfu": step.mfu,
+            "energy_joules": step.energy_joules,
             "parts_seconds": step.parts,
         },
         "serving": served | {"formats": [_served(design, plan, hardware, form)[0] for form in FORMATS]},

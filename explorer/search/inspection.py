@@ -52,7 +52,9 @@ def inspect(target: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
         quality.posterior(law, corpus, _N_DRAWS, seed=0), **arguments, **staged
     )
     flags = quality.domain_flags(law, **arguments)
-    found["time"] |= {"gpu_hours": hours, "accelerator": hardware.accelerator.name}
+    joules = step["energy_joules"]
+    energy = None if joules is None else float(joules) / float(step["tokens_per_step"]) * tokens / 3.6e6
+    found["time"] |= {"gpu_hours": hours, "energy_kwh": energy, "accelerator": hardware.accelerator.name}
     found["loss"] = {
         "loss": quality.loss(quality.central(law, corpus), **arguments, **staged),
         "loss_p05": low,
@@ -125,6 +127,11 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         if value:
             yield f"  {name:<28}{value:>18.4g} s"
     yield from _serving_lines(found["serving"], int(d["context_length"]))
+    if t["energy_kwh"] is not None:
+        yield (
+            f"energy: {t['energy_joules'] / t['tokens_per_step']:.4g} J per token, {t['energy_kwh']:,.0f} kWh for "
+            f"{format_count(found['loss']['n_tokens'])} tokens"
+        )
     loss = found["loss"]
     beyond = (
         f"; outside the law's domain in {', '.join(loss['extrapolated'])}" if loss["extrapolated"] else ""

@@ -90,10 +90,10 @@ def _evaluate(designs: pd.DataFrame, where: str, first: int) -> pd.DataFrame:
     table.stop_at_errors()
     out = {name: np.full(table.n, np.nan) for name in OUTPUTS}
     # What a zero switches off is a category too: the ledger of a mixture is not that of a dense model.
-    switches = [(given[name] > 0).astype(str) for name in ("n_experts", "window", "staged_from")]
-    texts = [given[name].astype(str) for name in (*_CATEGORIES, "corpus")]
-    keys = np.stack([*texts, *switches], axis=1)
-    _, group = np.unique(keys, axis=0, return_inverse=True) if table.n else (None, np.empty(0, int))
+    keys = {name: given[name] > 0 for name in ("n_experts", "window", "staged_from")}
+    keys |= {name: given[name] for name in (*_CATEGORIES, "corpus")}
+    codes = pd.DataFrame({name: pd.factorize(values)[0] for name, values in keys.items()})
+    group = codes.groupby(list(keys), sort=True).ngroup().to_numpy()
     for g in range(int(group.max(initial=-1)) + 1):
         rows = np.flatnonzero(group == g)
         try:
@@ -151,11 +151,22 @@ class _Table:
             empty: Any = np.nan if column.kind == "number" else ""
             return np.full(self.n, empty, dtype=np.float64 if column.kind == "number" else object)
         cells = self.designs[column.name].to_numpy(dtype=object)
+        if self.designs[column.name].dtype.kind in "iuf":
+            values = self.designs[column.name].to_numpy(dtype=np.float64, copy=True)
+            return self._numbers(column, cells, values, np.flatnonzero(_doubtful(column.name, values)))
         return self._numbers(column, cells) if column.kind == "number" else self._texts(column, cells)
 
-    def _numbers(self, column: Column, cells: NDArray[Any]) -> FloatArray:
-        values = np.full(self.n, np.nan)
-        for row, cell in enumerate(cells):
+    def _numbers(
+        self,
+        column: Column,
+        cells: NDArray[Any],
+        values: FloatArray | None = None,
+        rows: NDArray[Any] | None = None,
+    ) -> FloatArray:
+        """Cells as numbers: all of them, or (numbers already) the doubtful `rows`."""
+        values = np.full(self.n, np.nan) if values is None else values
+        for row in range(self.n) if rows is None else rows:
+            cell = cells[row]
             if _empty(cell):
                 if column.name in REQUIRED:
                     self.errors.append(f"{self.place(row)}: {column.name}: a number is needed, got nothing")
@@ -194,6 +205,15 @@ def _number(cell: Any) -> float:
 
 def _empty(cell: Any) -> bool:
     return cell is None or cell != cell or (isinstance(cell, str) and not cell.strip())
+
+
+def _doubtful(name: str, values: FloatArray) -> NDArray[Any]:
+    """Which numbers `_range_error` may refuse: all but whole ones that every column takes."""
+    if name in ("zero_stage", "staged_share", "weight_bits", "kv_bits"):
+        return np.ones(values.shape, dtype=bool)
+    least = 1 if name in _WHOLE else 0
+    plain: NDArray[Any] = np.isfinite(values) & (values >= least) & (values == np.rint(values))
+    return ~plain
 
 
 def _range_error(name: str, value: float) -> str:

@@ -74,7 +74,8 @@ def _refuse(row: Measurement) -> None:
     if row.kind == "analytic":
         raise Inexpressible(reason="analytic: a formula's value, not a measurement")
     if row.number is None:
-        raise Inexpressible(reason=f"the value is not a number ({row.value})")
+        what = row.value if isinstance(row.value, str) else type(row.value).__name__
+        raise Inexpressible(reason=f"the value is not a number ({what})")
     if "global batch not stated" in row.unit:
         raise Inexpressible(reason="the global batch is not stated")
 
