@@ -122,7 +122,8 @@ def _torch(design: Design, plan: Plan, kinds: Storage) -> Ledger:
     # Autocast casts a linear's input anew for each linear that reads it; compiled, once.
     mixed = plan.precision == "amp" and not plan.compiled
     packed = not design.gated
-    qkv_reads = 1 if packed or not mixed else 3
+    products = 2 if _latent(design) else 3
+    qkv_reads = 1 if packed or not mixed else products
     ffn_reads = 2 if mixed and design.gated else 1
     one_norm = _flag_one(design)
 
@@ -172,6 +173,11 @@ def _torch(design: Design, plan: Plan, kinds: Storage) -> Ledger:
     )
 
 
+def _latent(design: Design) -> bool:
+    """Multi-head latent attention."""
+    return bool(np.any(np.asarray(design.kv_lora_rank)))
+
+
 def _flag_one(design: Design) -> int:
     """1 where a block has a single norm."""
     return int(bool(np.all(np.asarray(design.norms_per_layer) == 1)))
@@ -195,17 +201,8 @@ def _compiled_norm(design: Design, size: float) -> Num:
 def _torch_attention(design: Design, plan: Plan, kinds: Storage) -> list[Entry]:
     """From the projections to the input of the output projection."""
     h, e = design.n_heads, kinds.activation
-    if np.any(np.asarray(design.kv_lora_rank)):
-        q, k = h * design.d_head, h * design.d_head
-        v = h * design.d_head_v
-        ranks = design.kv_lora_rank + design.q_lora_rank
-        return [
-            Entry("latent norms and inputs", (6 + e) * ranks + 8, "sequence"),
-            Entry("queries", e * q, "heads"),
-            Entry("keys", e * k, "heads"),
-            Entry("values", e * v, "heads"),
-            *_torch_core(design, plan, kinds, v),
-        ]
+    if _latent(design):
+        return _torch_latent(design, plan, kinds)
     q, k = h * design.d_head, design.n_kv_heads * design.d_head
     entries: list[Entry] = []
     if design.qk_norm != "none":
@@ -227,6 +224,30 @@ def _torch_attention(design: Design, plan: Plan, kinds: Storage) -> list[Entry]:
         entries.append(Entry("packed queries and keys", 2 * e * q, "heads"))
         entries.append(Entry("transposed output", e * q, "heads"))
     return [*entries, *_torch_core(design, plan, kinds, q)]
+
+
+def _torch_latent(design: Design, plan: Plan, kinds: Storage) -> list[Entry]:
+    """Multi-head latent attention, as DeepSeek V3's modules run it."""
+    h, e = design.n_heads, kinds.activation
+    q, v = h * design.d_head, h * design.d_head_v
+    compressed = design.kv_lora_rank + design.q_lora_rank
+    # Norms as elsewhere, in fp32. Without a cast the norm's input is the product itself, with the positions' part.
+    whole = design.d_head_rope * kinds.activation * int(kinds.activation == 4)
+    statistics = 4 + 4 * np.greater(design.q_lora_rank, 0)
+    entries = [
+        Entry("latent norms and inputs", (4 + 2 * e) * compressed + whole + statistics, "whole"),
+        Entry("queries", e * q, "heads"),
+        Entry("keys", e * q, "heads"),
+    ]
+    if plan.attention_kernel == "flash":
+        # Values stay a view of one product with the keys' part without positions; the output has the
+        # layout of the queries, which are put together head by head, and is transposed into a copy.
+        both = h * (design.d_head - design.d_head_rope) + v
+        entries.append(Entry("values, with keys as produced", e * both, "heads"))
+        entries.append(Entry("transposed output", e * v, "heads"))
+    else:
+        entries.append(Entry("values", e * v, "heads"))
+    return [*entries, *_torch_core(design, plan, kinds, v)]
 
 
 def _torch_core(design: Design, plan: Plan, kinds: Storage, width: Num) -> list[Entry]:
@@ -287,9 +308,13 @@ def _torch_experts(design: Design, kinds: Storage) -> list[Entry]:
     """Router, and the routed and shared experts, as Transformers' grouped products keep them."""
     d, e, active = design.d_model, kinds.activation, design.n_experts_active
     width = active * design.d_ff_expert
+    router, routing = 4 * design.n_experts + 4, 40 * active
+    if _latent(design):
+        # DeepSeek V3 casts the router's input to fp32 and masks groups of experts (of one group here).
+        router, routing = 4 * (d + design.n_experts), routing + design.n_experts + 28
     return [
-        Entry("router probabilities", 4 * design.n_experts + 4, "sequence"),
-        Entry("routing", 40 * active, "sequence"),
+        Entry("router", router, "sequence"),
+        Entry("routing", routing, "sequence"),
         Entry("dispatched tokens and expert outputs", 2 * e * active * d, "sequence"),
         Entry("experts", 4 * e * width, "width"),
         Entry("shared experts", 4 * e * design.n_experts_shared * design.d_ff_expert, "width"),
@@ -320,15 +345,19 @@ def _megatron(design: Design, plan: Plan, kinds: Storage) -> Ledger:
     d, ff, h, e = design.d_model, design.d_ff, design.n_heads, kinds.activation
     q, k = h * design.d_head, design.n_kv_heads * design.d_head
     v = q
-    if np.any(np.asarray(design.kv_lora_rank)):
+    latent = _latent(design)
+    if latent:
         k, v = q, h * design.d_head_v
     one_norm = _flag_one(design)
     attention = [
         Entry("attention norm input", e * d, "sequence"),
         Entry("query, key, value input", e * d, "sequence"),
         Entry("queries", e * q, "heads"),
-        Entry("keys and values", e * (k + (v if np.any(np.asarray(design.kv_lora_rank)) else k)), "kv"),
+        Entry("keys and values", e * (k + (v if latent else k)), "kv"),
     ]
+    if latent:
+        compressed = design.kv_lora_rank + design.q_lora_rank
+        attention.append(Entry("latent norm and product inputs", 2 * e * compressed, "sequence"))
     if design.qk_norm != "none":
         attention += [Entry("query norm input", e * q, "heads"), Entry("key norm input", e * k, "kv")]
     if plan.attention_kernel == "flash":
@@ -383,27 +412,46 @@ def _megatron(design: Design, plan: Plan, kinds: Storage) -> Ledger:
 
 def _every_second_product(design: Design, plan: Plan, kinds: Storage) -> tuple[Entry, ...]:
     """What torchtitan's selective checkpointing per operation keeps of a layer: its input, attention's
-    result, and the results of every second matrix product in the order q, k, v, o, gate, up, down
-    (q, v, gate and down; of a plain block q, v and the first of its two). Compiled, the last product is
-    not kept, since nothing reads it.
+    result, and the results of every second matrix product, in the order in which they run. Grouped
+    products of experts are not on its list. Compiled, the last product is not kept: nothing reads it.
     Source: torchtitan/models/llama/parallelize_llama.py, `_save_list` (December 2024)."""
     d, e, h = design.d_model, kinds.activation, design.n_heads
     q, k = h * design.d_head, design.n_kv_heads * design.d_head
-    v, values = k, "value product"
-    if np.any(np.asarray(design.kv_lora_rank)):
-        v, values = h * design.d_head_v, "latent value product"
-    kept = [
-        Entry("layer input", kinds.residual * d, "sequence"),
-        Entry("query product", e * q, "heads"),
-        Entry(values, e * v, "kv"),
-        Entry("attention output", e * (v if values != "value product" else q), "heads"),
-        Entry("log-sum-exp", 4 * h, "heads"),
-    ]
+    v = q
+    if _latent(design):
+        v = h * design.d_head_v
+        down = e * (design.kv_lora_rank + design.d_head_rope)
+        products = [
+            Entry("latent key and value product", down, "whole"),
+            Entry("key and value product", e * (h * (design.d_head - design.d_head_rope) + v), "heads"),
+        ]
+        if np.all(np.asarray(design.q_lora_rank) > 0):
+            products.insert(0, Entry("latent query product", e * design.q_lora_rank, "whole"))
+            products.insert(1, Entry("query product", e * q, "heads"))
+        else:
+            products.insert(0, Entry("query product", e * q, "heads"))
+    else:
+        products = [
+            Entry("query product", e * q, "heads"),
+            Entry("key product", e * k, "kv"),
+            Entry("value product", e * k, "kv"),
+        ]
+    products.append(Entry("attention's output product", e * d, "sequence"))
+    width, dense = design.d_ff, True
     if np.any(np.asarray(design.n_experts)):
-        # Grouped products of experts are not on the policy's list: all of them are repeated.
-        width = design.n_experts_shared * design.d_ff_expert
-        return (*kept, Entry("first shared product", e * width, "width"))
-    kept.append(Entry("first feed-forward product", e * design.d_ff, "width"))
-    if design.gated and not plan.compiled:
-        kept.append(Entry("down product", e * d, "sequence"))
-    return tuple(kept)
+        size = 4 if _latent(design) else e
+        products.append(Entry("router product", size * design.n_experts, "sequence"))
+        width, dense = design.n_experts_shared * design.d_ff_expert, bool(np.any(design.n_experts_shared))
+    if dense:
+        products += [Entry("first feed-forward product", e * width, "width")]
+        products += [Entry("second feed-forward product", e * width, "width")] if design.gated else []
+        products += [Entry("down product", e * d, "sequence")]
+    kept = products[::2]
+    if plan.compiled and kept[-1].operation == "down product":
+        kept.pop()
+    return (
+        Entry("layer input", kinds.residual * d, "sequence"),
+        Entry("attention output", e * v, "heads"),
+        Entry("log-sum-exp", 4 * h, "heads"),
+        *kept,
+    )

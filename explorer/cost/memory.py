@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from explorer.catalog.overheads import overheads
 from explorer.cost.activations import Ledger, ledger, total
 from explorer.cost.distinct import distinct, spread
 from explorer.cost.heap import keep_heap
@@ -26,13 +27,10 @@ if TYPE_CHECKING:
     from explorer.catalog import Accelerator
     from explorer.design import Design, Plan
 
-# Median of reserved over allocated bytes of PyTorch's caching allocator in 43 published runs (1.028-1.093).
-RESERVED_PER_ALLOCATED = 1.04
-# CUDA context and kernels outside the allocator, torch 2.1 with lazy loading on an A100: 0.47 GiB
-# (stas00/ml-engineering, training/performance).
-CONTEXT_BYTES = 0.47 * GIB
-# Buffers of NCCL after its first collective: 0.55 -> 2.00 GiB (stas00/ml-engineering, training/performance).
-NCCL_BYTES = 1.45 * GIB
+_OVERHEADS = overheads()
+RESERVED_PER_ALLOCATED = _OVERHEADS.reserved_per_allocated
+CONTEXT_BYTES = _OVERHEADS.context_bytes
+NCCL_BYTES = _OVERHEADS.collectives_bytes
 # Tensors that torchtune's offloading of activations keeps on the device until they are copied
 # (torchtune/training/_activation_offloading.py, max_fwd_stash_size).
 OFFLOAD_STASH = 5
@@ -199,6 +197,9 @@ class _State:
         on_host = int(plan.offload_optimizer)
         matrices = (kinds.master + states.matrices * kinds.state + states.fixed_bytes) * (1 - on_host) / by1
         others = (kinds.master + states.others * kinds.state + states.fixed_bytes) * (1 - on_host) / by1
+        if states.matrices != states.others:
+            # Norms inside the layers are no matrices.
+            matrices = matrices + (others - matrices) * counts.norms_per_layer / layer
         gradient = kinds.gradient / np.where(pipelined > 0, 1, by2) if np.ndim(by2) or np.ndim(pipelined) else (
             kinds.gradient / (1 if pipelined else by2)
         )  # fmt: skip
@@ -516,9 +517,10 @@ def _largest_at(moments: dict[str, Instant], layers: Num) -> Num:
 
 
 def _assumptions(plan: Plan, state: _State) -> tuple[str, ...]:
+    low, high = _OVERHEADS.reserved_range
     notes = [
         *state.ledger.assumptions,
-        f"reserved is {RESERVED_PER_ALLOCATED} times allocated (published runs: 1.03 to 1.09)",
+        f"reserved is {RESERVED_PER_ALLOCATED} times allocated (published runs: {low:.2f} to {high:.2f})",
         "freed 16-bit logits stay reserved during the loss's backward pass",
         f"the CUDA context takes {CONTEXT_BYTES / GIB:.2f} GiB outside the allocator",
     ]

@@ -16,6 +16,7 @@ from explorer.errors import Unsupported
 FOLDER = Path(__file__).parents[1] / "records"
 RECORDS = json.loads((FOLDER / "activations.json").read_text())
 COMPILED = json.loads((FOLDER / "compiled.json").read_text())
+SELECTIVE = json.loads((FOLDER / "selective.json").read_text())
 # LLaMA-7B's and GPT-2 small's shapes.
 LLAMA = Design.of(2048, 4096, 32, d_ff=11008)
 GPT2 = Design.of(1024, 768, 12, n_heads=12, ffn="gelu", norm="layernorm", position="learned", bias=True,
@@ -31,7 +32,9 @@ def test_ledger_equals_what_autograd_keeps(family: str) -> None:
         plan = Plan(precision=row["precision"], attention_kernel=row["kernel"], dropout=row["dropout"] > 0,
                     fused_activation=family != "gpt2-unfused")  # fmt: skip
         book = ledger(design.with_(context_length=row["context"]), plan)
-        assert total(book.layer) == row["layer"], row
+        dense = book.dense_ffn and design.n_dense_layers >= design.n_layers
+        layer = book.attention + book.dense_ffn if dense else book.layer
+        assert total(layer) == row["layer"], row
         assert total(book.outside + book.embedding) == row["outside"], row
 
 
@@ -43,6 +46,17 @@ def test_compiled_ledger_equals_what_the_partitioner_keeps(family: str) -> None:
     for row in rows:
         plan = Plan(precision=row["precision"], compiled=True, fused_activation=family != "gpt2-unfused")
         assert total(ledger(design, plan).layer) == row["layer"], row
+
+
+@pytest.mark.parametrize("row", SELECTIVE["rows"], ids=lambda row: row["family"])
+def test_selective_per_operation_keeps_what_the_policy_picks(row: dict[str, float]) -> None:
+    family = str(row["family"])
+    design = formats.read(dict(SELECTIVE["configs"][family]))
+    if family.startswith("latent"):
+        # The recorded layer is one of the dense ones.
+        design = design.with_(n_experts=0, n_experts_active=0, n_experts_shared=0, n_dense_layers=0)
+    plan = Plan(precision="bf16", recompute="selective-op")
+    assert total(ledger(design, plan).layer) == row["layer"]
 
 
 def test_compiled_blocks_keep_no_last_product_and_never_more() -> None:

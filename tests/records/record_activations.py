@@ -87,6 +87,16 @@ def gpt2(d: int, heads: int, **more: Any) -> Config:
             "vocab_size": 500, **more}  # fmt: skip
 
 
+def latent(
+    d: int, heads: int, nope: int, rope: int, kv_rank: int, q_rank: int | None, ff: int, dense: int
+) -> Config:
+    """DeepSeek V3 with values as wide as keys, which flash attention on the CPU asks for."""
+    return standard("deepseek_v3", d, heads, heads, ff, qk_nope_head_dim=nope, qk_rope_head_dim=rope,
+                    v_head_dim=nope + rope, kv_lora_rank=kv_rank, q_lora_rank=q_rank, n_group=1, topk_group=1,
+                    first_k_dense_replace=dense, moe_intermediate_size=160, n_routed_experts=8,
+                    num_experts_per_tok=2, n_shared_experts=1)  # fmt: skip
+
+
 FUSED = {"activation_function": "gelu_pytorch_tanh"}
 FAMILIES: dict[str, Config] = {
     "gpt2": gpt2(256, 8, **FUSED),
@@ -106,6 +116,10 @@ FAMILIES: dict[str, Config] = {
     "gemma-wide": standard("gemma", 512, 4, 4, 1536, head_dim=256),
     "mixtral": standard("mixtral", 256, 8, 2, 448, num_local_experts=8, num_experts_per_tok=2),
     "mixtral-16": standard("mixtral", 256, 8, 2, 448, num_local_experts=16, num_experts_per_tok=4),
+    "latent": latent(256, 8, 32, 16, 64, 96, 704, 9),
+    "latent-wide": latent(384, 6, 64, 32, 128, 192, 1024, 9),
+    "latent-plain-queries": latent(256, 4, 64, 32, 128, None, 512, 9),
+    "deepseek": latent(256, 8, 32, 16, 64, 96, 704, 0),
 }
 CONTEXTS = (32, 80)
 SETTINGS = [
@@ -118,7 +132,11 @@ def main() -> None:
     rows = []
     for name, config in FAMILIES.items():
         # The grouped product of experts exists in bf16 only.
-        settings = [how for how in SETTINGS if "mixtral" not in name or how["precision"] == "bf16"]
+        settings = [
+            how
+            for how in SETTINGS
+            if not name.startswith(("mixtral", "deepseek")) or how["precision"] == "bf16"
+        ]
         if name == "gpt2-unfused":
             # Autocast on the GPU runs the cube in fp32, on the CPU it does not.
             settings = [how for how in settings if how["precision"] != "amp"]
