@@ -127,9 +127,34 @@ def parameters(design: Design) -> Parameters:
     d_embedding = _or(design.d_embedding, d)
     norm = norm_size(design.norm)
     attention_matmul, attention_rest = _attention(design)
-    mixture = _flag(design.n_experts)
+    norms_outside = (int(design.final_norm) + int(design.embedding_norm)) * norm * d
+    untied = int(not design.tied_embeddings)
+    head_bias = V if design.head_bias else 0
+    return Parameters(
+        n_layers=design.n_layers,
+        embedding=V * d_embedding,
+        projection=2 * d * d_embedding * _flag(design.d_embedding) if _any(design.d_embedding) else 0,
+        position=(design.context_length + design.position_offset) * d if design.position == "learned" else 0,
+        head=untied * V * d_embedding + head_bias,
+        head_matmul=V * d_embedding,
+        norms_outside=norms_outside,
+        attention_per_layer=attention_matmul + attention_rest,
+        attention_matmul_per_layer=attention_matmul,
+        norms_per_layer=design.norms_per_layer * norm * d + _inner_norms(design),
+        **_feed_forward(design),
+    )
 
+
+def _feed_forward(design: Design) -> dict[str, Num]:
+    """What every layer has, a token meets and is multiplied with, and what leading dense layers have beyond."""
+    d = design.d_model
     dense = _ffn(design, design.d_ff)
+    if not _any(design.n_experts):
+        every = dense[0] + dense[1]
+        return {
+            "ffn_per_layer": every, "ffn_active_per_layer": every, "ffn_matmul_per_layer": dense[0],
+        }  # fmt: skip
+    mixture = _flag(design.n_experts)
     router = d * design.n_experts
     shared_gate = d * int(design.shared_expert_gate) * _flag(design.n_experts_shared)
     expert = _ffn(design, design.d_ff_expert)
@@ -144,26 +169,14 @@ def parameters(design: Design) -> Parameters:
     ffn_all = ffn_active + mixture * sparse_idle
     n_dense = design.n_dense_layers * mixture
 
-    head_bias = int(design.head_bias) * V
-    untied = int(not design.tied_embeddings)
-    return Parameters(
-        n_layers=design.n_layers,
-        embedding=V * d_embedding,
-        projection=2 * d * d_embedding * _flag(design.d_embedding),
-        position=(design.context_length + design.position_offset) * d if design.position == "learned" else 0,
-        head=untied * V * d_embedding + head_bias,
-        head_matmul=V * d_embedding,
-        norms_outside=(int(design.final_norm) + int(design.embedding_norm)) * norm * d,
-        attention_per_layer=attention_matmul + attention_rest,
-        attention_matmul_per_layer=attention_matmul,
-        ffn_per_layer=ffn_all,
-        ffn_active_per_layer=ffn_active,
-        ffn_matmul_per_layer=ffn_matmul,
-        norms_per_layer=design.norms_per_layer * norm * d + _inner_norms(design),
-        dense_layers_extra=n_dense * (dense[0] + dense[1] - ffn_all),
-        dense_layers_extra_active=n_dense * (dense[0] + dense[1] - ffn_active),
-        dense_layers_extra_matmul=n_dense * (dense[0] - ffn_matmul),
-    )
+    return {
+        "ffn_per_layer": ffn_all,
+        "ffn_active_per_layer": ffn_active,
+        "ffn_matmul_per_layer": ffn_matmul,
+        "dense_layers_extra": n_dense * (dense[0] + dense[1] - ffn_all),
+        "dense_layers_extra_active": n_dense * (dense[0] + dense[1] - ffn_active),
+        "dense_layers_extra_matmul": n_dense * (dense[0] - ffn_matmul),
+    }
 
 
 def norm_size(norm: Norm) -> int:
@@ -175,10 +188,11 @@ def _attention(design: Design) -> tuple[Num, Num]:
     """Matrix entries and other parameters of one layer's attention."""
     d, h = design.d_model, design.n_heads
     q, k = h * design.d_head, design.n_kv_heads * design.d_head
-    sinks = int(design.attention_sinks) * h
-    matmul = 2 * d * q + 2 * d * k
-    rest = int(design.qkv_bias) * (q + 2 * k) + int(design.output_bias) * d + sinks
-    if not np.any(np.asarray(design.kv_lora_rank)):
+    sinks = h if design.attention_sinks else 0
+    output = (d if design.output_bias else 0) + sinks
+    matmul = 2 * d * (q + k)
+    rest = (q + 2 * k if design.qkv_bias else 0) + output
+    if not _any(design.kv_lora_rank):
         return matmul, rest
 
     # Multi-head latent attention, DeepSeek-V2 (arXiv:2405.04434), equations 9-19 and appendix C:
@@ -189,7 +203,7 @@ def _attention(design: Design) -> tuple[Num, Num]:
     queries = low_q * (d * r_q + r_q * q) + (1 - low_q) * d * q
     latent = queries + d * (r + rope) + r * (h * (design.d_head - rope) + v) + v * d
     # As Transformers builds it, the biases sit on the two down-projections and on the output.
-    latent_rest = int(design.qkv_bias) * (r_q + r + rope) + int(design.output_bias) * d + sinks
+    latent_rest = (r_q + r + rope if design.qkv_bias else 0) + output
     is_latent = _flag(r)
     return (
         is_latent * latent + (1 - is_latent) * matmul,
@@ -209,8 +223,12 @@ def _inner_norms(design: Design) -> Num:
 def _ffn(design: Design, width: Num) -> tuple[Num, Num]:
     """Matrix entries and biases of one feed-forward block of inner `width`."""
     matrices = 3 if design.gated else 2
-    biases = int(design.ffn_bias) * ((matrices - 1) * width + design.d_model)
+    biases = (matrices - 1) * width + design.d_model if design.ffn_bias else 0
     return matrices * design.d_model * width, biases
+
+
+def _any(value: Num) -> bool:
+    return bool(np.any(np.asarray(value)))
 
 
 def _flag(value: Num) -> Num:

@@ -61,17 +61,19 @@ def layer_bytes(design: Design, plan: Plan) -> tuple[Num, Num]:
         act = _GATED[implementation]
     else:
         act = _PLAIN if plan.fused_activation or implementation == "megatron" else _PLAIN_UNFUSED
-    experts = design.n_experts_active + design.n_experts_shared
-    mixture = np.greater(design.n_experts, 0) * 1.0
-    inner = (mixture * experts * design.d_ff_expert + (1 - mixture) * design.d_ff) / tp
+    inner = design.d_ff / tp
     # Two residual sums of two reads and a write; backward the same for their gradients. Dropout adds
     # a read and a write with its mask to each.
-    residual = 6.0 + (5.0 if plan.dropout else 0.0)
-    # Routing copies every token to its experts and back.
-    residual_moe = 4.0 * mixture * design.n_experts_active
+    residual: Num = 6.0 + (5.0 if plan.dropout else 0.0)
+    if np.any(np.asarray(design.n_experts)):
+        experts = design.n_experts_active + design.n_experts_shared
+        mixture = np.greater(design.n_experts, 0) * 1.0
+        inner = (mixture * experts * design.d_ff_expert + (1 - mixture) * design.d_ff) / tp
+        # Routing copies every token to its experts and back.
+        residual = residual + 4.0 * mixture * design.n_experts_active
     both = []
     for i in (0, 1):
-        on_width = element * (design.norms_per_layer * norm[i] + residual + residual_moe)
+        on_width = element * (design.norms_per_layer * norm[i] + residual)
         both.append(on_width * d + inner_element * (rope[i] * heads + act[i] * inner))
     return both[0], both[1]
 
