@@ -6,7 +6,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,34 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """`write_bytes` for UTF-8 text."""
     write_bytes(path, text.encode())
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Keep `folder` (made where there is none) to one process; ExplorerError where another holds it.
+
+    The kernel lets go when the process dies, however it dies. A folder left empty is taken away again.
+    """
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ExplorerError(
+                f"{folder} is being written by another run; wait for it, choose another --output, or share "
+                "one study with --storage"
+            ) from None
+        except OSError:
+            # Some network file systems know no locks.
+            pass
+        yield
+    finally:
+        os.close(held)
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def to_json(value: Any) -> str:

@@ -6,7 +6,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from explorer.budget import Budget
     from explorer.claims.setting import Setting
     from explorer.result import Result
+    from explorer.search.evaluators import Evaluator
     from explorer.search.problem import Problem
     from explorer.search.study import Search
 
@@ -42,14 +43,21 @@ def run(
     seed: int | None = None,
     sampler: str | None = None,
     journal: Path | None = None,
+    storage: str | None = None,
+    evaluator: Evaluator | str | None = None,
+    heartbeat: int | None = None,
     n_draws: int = N_DRAWS,
     on_progress: OnProgress | None = None,
 ) -> Result:
     """Search the designs `budget` allows, weigh the idea, and return everything found.
 
     `trials`, `seed` and `sampler` replace the budget's own. `journal` is a file that keeps the study, so
-    that an interrupted run can be continued. `n_draws` = 0 answers at the law's central values, without
-    interval. Raises ExplorerError on input that cannot be run; a budget that nothing meets is a result.
+    that an interrupted run can be continued; `storage` is a journal or an Optuna storage URL that several
+    processes share, each showing a sign of life every `heartbeat` seconds. `evaluator` measures designs: a
+    callable, or its name as `module:function`; it takes a design's row (a mapping, units in the names) and
+    returns what it measured, by metric name (see `explorer.search.evaluators`). `n_draws` = 0 answers at
+    the law's central values, without interval. Raises ExplorerError on input that cannot be run; a budget
+    that nothing meets is a result.
     """
     from explorer.checking import lattice_notes
     from explorer.claims import ledger, trade, verdict
@@ -69,11 +77,14 @@ def run(
             sampler=wanted.sampler,
             seed=wanted.seed,
             journal=journal,
+            storage=storage,
+            evaluator=evaluator,
+            **({} if heartbeat is None else {"heartbeat": heartbeat}),
             on_progress=tell,
         )
     weighed, found, evidence = None, None, None
     picks = _picks(search, problem)
-    notes = [*budget.notes, *search.notes, *lattice_notes(problem)]
+    notes = [*budget.notes, *_measured_notes(search), *lattice_notes(problem)]
     with clock("trade"):
         setting = Setting.of(problem)
         try:
@@ -118,32 +129,77 @@ def run_in(
     trials: int | None = None,
     seed: int | None = None,
     sampler: str | None = None,
+    storage: str | None = None,
+    evaluator: Evaluator | str | None = None,
+    heartbeat: int | None = None,
     formats: Sequence[str] = (),
     force: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Result:
     """`run`, with its files in `folder`: an earlier run of the same budget is continued, another refused.
 
-    Raises ExplorerError (and writes nothing) where the folder holds a run of another budget, unless
-    `force` replaces it.
+    Without a `storage`, the study is kept in the folder and belongs to this process alone. Raises
+    ExplorerError (and writes nothing) where the folder holds a run of another budget, unless `force`
+    replaces it.
     """
     from explorer.budget import dump
-    from explorer.files import write_text
+    from explorer.files import only_one, write_text
 
     budget = with_search(budget, trials=trials, seed=seed, sampler=sampler)
-    _open(folder, budget, force)
-    write_text(folder / "budget.yaml", dump(budget))
-    result = run(
-        budget,
-        journal=folder / "journal.log",
-        on_progress=on_progress,
-    )
-    began = time.perf_counter()
-    _draw(result, folder, formats)
-    seconds = round(time.perf_counter() - began, 3)
-    result = replace(result, timings={**result.timings, "report": seconds})
-    result.save(folder)
+    # Processes that share a study may share the folder too: what they write there is the same.
+    with only_one(folder) if storage is None else nullcontext():
+        _open(folder, budget, force)
+        fresh = not (folder / "budget.yaml").exists()
+        write_text(folder / "budget.yaml", dump(budget))
+        try:
+            result = run(
+                budget,
+                journal=folder / "journal.log" if storage is None else None,
+                storage=storage,
+                evaluator=evaluator,
+                heartbeat=heartbeat,
+                on_progress=on_progress,
+            )
+        except ExplorerError:
+            # A study that could not be begun or joined leaves nothing behind that looks like a run.
+            if fresh:
+                (folder / "budget.yaml").unlink()
+            raise
+        began = time.perf_counter()
+        _draw(result, folder, formats)
+        seconds = round(time.perf_counter() - began, 3)
+        result = replace(result, timings={**result.timings, "report": seconds})
+        result.save(folder)
     return result
+
+
+def work(
+    budget: Budget,
+    *,
+    storage: str,
+    evaluator: Evaluator | str | None = None,
+    heartbeat: int | None = None,
+    on_progress: OnProgress | None = None,
+) -> int:
+    """Evaluate trials of the study of `budget` in `storage` until it has all, and report nothing.
+
+    Returns how many trials were told here. How many are wanted, by which sampler and seed, is the study's
+    to say, and the budget's where no study is there yet. Raises ExplorerError for another budget's study.
+    """
+    from explorer.search import Problem
+    from explorer.search.study import evaluate_for
+
+    wanted = budget.search
+    return evaluate_for(
+        Problem(budget),
+        storage=storage,
+        trials=wanted.trials,
+        sampler=wanted.sampler,
+        seed=wanted.seed,
+        evaluator=evaluator,
+        **({} if heartbeat is None else {"heartbeat": heartbeat}),
+        on_progress=on_progress or _silent,
+    )
 
 
 def redraw(folder: Path, formats: Sequence[str] = ()) -> Path:
@@ -302,8 +358,22 @@ def _thinned(cloud: pd.DataFrame) -> pd.DataFrame:
     return cloud.iloc[::step].reset_index(drop=True)
 
 
+def _measured_notes(search: Search) -> list[str]:
+    """What a reader must know where designs were measured."""
+    if not search.evaluator:
+        return []
+    notes = [
+        f"figures of the trials are those that {search.evaluator} measured, where it did; the exact front, "
+        "the share of its hypervolume, the trade and the verdict are the model's, uncorrected"
+    ]
+    if search.failures:
+        notes.append(f"{len(search.failures)} trials failed in the evaluator and are on no front")
+    return notes
+
+
 def _summary(search: Search) -> Any:
     from explorer.result import SearchSummary
+    from explorer.search.agreement import agreement
 
     return SearchSummary(
         sampler=search.sampler,
@@ -320,7 +390,9 @@ def _summary(search: Search) -> Any:
         epsilon=search.epsilon,
         seconds=search.seconds,
         curve=search.curve,
-        notes=search.notes,
+        evaluator=search.evaluator,
+        agreement=agreement(search.trials),
+        failures=search.failures,
     )
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from explorer.budget import Budget
     from explorer.claims.records import Claim, Trade, Verdict
+    from explorer.search.agreement import Agreement, Failure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,12 @@ class SearchSummary:
     seconds: float
     curve: tuple[tuple[int, float], ...] = ()
     """(trials told, share of the exact hypervolume) as the search went on."""
-    notes: tuple[str, ...] = ()
+    evaluator: str = ""
+    """What measured the designs, as `module:function`; empty where the model alone spoke."""
+    agreement: tuple[Agreement, ...] = ()
+    """Model against measurement, one entry per measured metric."""
+    failures: tuple[Failure, ...] = ()
+    """Trials that came to nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +159,15 @@ class Result:
                 f"{format_bytes(float(row['peak_device_bytes']))} per GPU"
             )
         s = self.search
+        for a in s.agreement:
+            lines.append(
+                f"{a.metric}: the model is off by {a.median_error:.1%} in the median of {a.n} measurements "
+                f"(bias {a.bias:+.1%}, {a.spread:.1%} without it)"
+            )
+        if s.evaluator:
+            failed = f", {len(s.failures)} failed" if s.failures else ""
+            lines.append(f"{s.n_trials} trials ({s.sampler}) measured by {s.evaluator}{failed}")
+            return lines
         lines.append(
             f"{s.n_trials} trials ({s.sampler}) reached {s.hypervolume_share:.2%} of the exact front's hypervolume, "
             f"proven over {s.n_proved:,} designs"
@@ -234,6 +249,7 @@ def load(folder: str | Path) -> Result:
 
     from explorer.budget import load as load_budget
     from explorer.claims.records import Claim, Trade, Verdict
+    from explorer.search.agreement import Agreement, Failure
 
     folder = Path(folder)
     for name in ("summary.json", "evidence.json", "trials.parquet", "front.csv", "budget.yaml"):
@@ -243,7 +259,8 @@ def load(folder: str | Path) -> Result:
     data = json.loads((folder / "evidence.json").read_text("utf-8"))
     search = summary["search"]
     search["curve"] = tuple((int(n), float(share)) for n, share in search["curve"])
-    search["notes"] = tuple(search["notes"])
+    search["agreement"] = tuple(Agreement.from_dict(a) for a in search["agreement"])
+    search["failures"] = tuple(Failure(**a) for a in search["failures"])
     evidence = data["evidence"]
     if evidence is not None:
         for name in ("plane", "sweep", "models", "importance"):

@@ -17,6 +17,33 @@ BudgetPath = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Where several processes share the study: a journal file's path, sqlite:///FILE, "
+        "postgresql+psycopg://USER@HOST/DB, grpc://HOST:PORT. Default: a journal in the output folder, "
+        "for this process alone.",
+    ),
+]
+EvaluatorName = Annotated[
+    str | None,
+    typer.Option(
+        "--evaluator",
+        metavar="MODULE:FUNCTION",
+        help="Measure designs with this Python function (or FILE.py:FUNCTION); it takes a design's row and "
+        "returns measured figures by metric name. Default: the model alone.",
+    ),
+]
+Heartbeat = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        metavar="SECONDS",
+        help="Sign of life of a process that shares a study; one silent for three of them is taken for dead, "
+        "and its trial is run again.",
+    ),
+]
 Formats = Annotated[
     str,
     typer.Option(
@@ -99,6 +126,9 @@ def run(
             autocompletion=samplers,
         ),
     ] = None,
+    storage: Storage = None,
+    evaluator: EvaluatorName = None,
+    heartbeat: Heartbeat = 20,
     formats: Formats = "",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing run in the folder.")] = False,
     as_json: AsJson = False,
@@ -106,17 +136,15 @@ def run(
 ) -> None:
     """Search the designs a budget allows and write a Pareto report.
 
-    A run that was interrupted continues where it stopped. Exits 3 when no design meets every limit.
+    A run that was interrupted continues where it stopped. With --storage, runs and workers on several
+    machines join one study. Exits 3 when no design meets every limit.
     """
     # Read first: a mistake in the file is told before anything heavy is imported.
     chosen = _load(budget)
-    import optuna
-
     from explorer.cli.progress import Progress
     from explorer.pipeline import run_in
 
-    # Progress and answers are ours to tell.
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    _own_the_terminal()
     for note in chosen.notes:
         say(f"note: {note}", quiet)
     folder = output or Path("reports") / chosen.name
@@ -128,6 +156,9 @@ def run(
                 trials=trials,
                 seed=seed,
                 sampler=sampler,
+                storage=storage,
+                evaluator=evaluator,
+                heartbeat=heartbeat,
                 formats=_formats(formats),
                 force=force,
                 on_progress=progress.update,
@@ -142,6 +173,45 @@ def run(
             print(line)
         say(f"report: {folder / 'report.html'}", quiet)
     raise typer.Exit(0 if result.feasible else 3)
+
+
+@app.command(epilog=examples("explore worker studies/one-node.yaml --storage sqlite:////shared/study.db"))
+def worker(
+    budget: BudgetPath,
+    storage: Annotated[
+        str, typer.Option(metavar="URL", help="The study's storage, as `explore run --storage` has it.")
+    ],
+    evaluator: EvaluatorName = None,
+    heartbeat: Heartbeat = 20,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Evaluate trials of a shared study, and nothing else; ends when the study has all its trials.
+
+    Takes new and waiting trials and those that dead workers left. How many trials the study is to have, by
+    which sampler and seed, is what `explore run` on the same storage asked for, else what the budget says.
+    """
+    chosen = _load(budget)
+    from explorer.cli.progress import Progress
+    from explorer.pipeline import work
+
+    _own_the_terminal()
+    try:
+        with Progress(quiet) as progress:
+            told = work(
+                chosen,
+                storage=storage,
+                evaluator=evaluator,
+                heartbeat=heartbeat,
+                on_progress=progress.update,
+            )
+    except KeyboardInterrupt:
+        say("interrupted; the trial it was at is queued again", quiet)
+        raise typer.Exit(130) from None
+    if as_json:
+        print_json({"study": chosen.name, "trials_told": told})
+    else:
+        print(f"{chosen.name}: told {told} trials; the study has all it wants")
 
 
 @app.command(epilog=examples("explore report reports/one-node --format svg,png"))
@@ -188,6 +258,16 @@ def compare(
         columns = list(rows[0])
         print_table(columns, ([str(row[c]) for c in columns] for row in rows))
     say(f"wrote {output}", quiet)
+
+
+def _own_the_terminal() -> None:
+    """Progress and answers are ours to tell, not Optuna's; a termination (a scheduler's) is an interrupt."""
+    import signal
+
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _load(path: Path) -> Any:

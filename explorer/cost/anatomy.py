@@ -12,6 +12,7 @@ from explorer.cost.memory import memory
 from explorer.cost.parameters import parameters
 from explorer.cost.serving import FORMATS, Format, serving
 from explorer.cost.time import step_time
+from explorer.errors import Unsupported
 
 if TYPE_CHECKING:
     from explorer.cost.hardware import Hardware
@@ -28,7 +29,14 @@ def anatomy(
     counts, work, held = parameters(design), flops(design), memory(design, plan, hardware.accelerator)
     step = step_time(design, plan, hardware)
     asked = Format(name="as asked", weight_bits=int(weight_bits), kv_bits=int(kv_bits))
-    served, notes = _served(design, plan, hardware, asked)
+    served: dict[str, Any] = {"formats": []}
+    notes: tuple[str, ...]
+    try:
+        served, notes = _served(design, plan, hardware, asked)
+        served["formats"] = [_served(design, plan, hardware, form)[0] for form in FORMATS]
+    except Unsupported as missing:
+        # A device that trains in fp32 alone need not serve.
+        notes = (f"serving is not modelled: {missing}",)
     return {
         "design": {f.name: getattr(design, f.name) for f in fields(design)},
         "plan": {f.name: getattr(plan, f.name) for f in fields(plan)} | {"n_gpus": plan.n_gpus},
@@ -89,7 +97,7 @@ def anatomy(
             "energy_joules": step.energy_joules,
             "parts_seconds": step.parts,
         },
-        "serving": served | {"formats": [_served(design, plan, hardware, form)[0] for form in FORMATS]},
+        "serving": served,
         "assumptions": [*work.assumptions, *held.assumptions, *step.assumptions, *notes],
     }
 

@@ -19,6 +19,7 @@ from explorer.report.figures import (
     doubts,
     exchange,
     front,
+    measured,
     parallel,
     plane,
     search,
@@ -57,6 +58,8 @@ def render(result: Result) -> str:
         verdicts=sections.verdicts(facts),
         verdict_cards=sections.verdict_cards(facts),
         arms={k: sections.arms(facts, k) for k in result.trade.corpora} if result.trade else {},
+        agreements=measured.agreements(facts),
+        failures=measured.failures(facts),
         use=sections.use(facts),
         knees=sections.knees(facts),
         front_rows=sections.front_rows(facts),
@@ -90,7 +93,7 @@ def _every(facts: Facts, table: pd.DataFrame) -> list[Chart]:
         found += anatomy.charts(facts)
         if len(evidence.sweep):
             found += sweep.charts(facts)
-    found += trade.charts(facts) + exchange.charts(facts)
+    found += measured.charts(facts) + trade.charts(facts) + exchange.charts(facts)
     found += [doubts.tornado(facts), parallel.chart(facts), doubts.importance(facts), search.chart(facts)]
     return [c for c in found if c is not None]
 

@@ -1,44 +1,79 @@
 """Measuring designs for real: a callable that takes a design and answers with figures.
 
-An evaluator is called with one mapping: the columns of a trials table for one design (context_length,
-d_model, …, the plan, and what the model predicts), and returns a mapping of metric names to measured
-values. What it does not measure stays as modelled.
+What an evaluator receives: one mapping, the row of a trials table for one design (context_length, d_model,
+n_layers, d_ff, …, its plan, and everything the model predicts of it; units are in the names).
+What it returns: a mapping of names to measured values, any of `MEASURABLE`. What it does not measure stays
+as modelled, and what follows from a measurement follows from the measured value (see `replaced`).
+What it raises is recorded as that trial's failure; the study goes on.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from explorer.catalog.metrics import METRICS
 from explorer.errors import ExplorerError, UnknownName
-from explorer.search.outcome import Outcome, SearchProblem
+from explorer.search.outcome import SearchProblem
 from explorer.search.space import IntArray
 from explorer.search.storage import plain
 
 Evaluator: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, float]]
 
+MEASURABLE = (*METRICS, "peak_allocated_bytes", "peak_reserved_bytes")
+"""What an evaluator may return: every metric, and the parts of the memory peak that a framework tells."""
+
 
 def resolve(evaluator: Evaluator | str) -> Evaluator:
-    """A callable, given as such or as `module:function`. Raises ExplorerError when there is none."""
+    """A callable, given as such, as `module:function` or as `path/to/file.py:function`.
+
+    Modules are looked for beside the installed ones in the working directory. Raises ExplorerError when
+    there is no such callable.
+    """
     if callable(evaluator):
         return evaluator
-    module, _, name = evaluator.partition(":")
+    module, _, name = evaluator.rpartition(":")
     if not module or not name:
-        raise ExplorerError(f"--evaluator takes module:function, got '{evaluator}'")
+        raise ExplorerError(f"--evaluator takes module:function or file.py:function, got '{evaluator}'")
     try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+        found = getattr(_loaded(module), name)
+    except (ImportError, AttributeError, OSError, SyntaxError) as error:
         raise ExplorerError(f"--evaluator {evaluator} must be importable, got: {error}") from error
     if not callable(found):
         raise ExplorerError(f"--evaluator {evaluator} must be callable, got {type(found).__name__}")
     checked: Evaluator = found
     return checked
+
+
+def _loaded(module: str) -> Any:
+    if not module.endswith(".py"):
+        here = str(Path.cwd())
+        if here not in sys.path:
+            sys.path.insert(0, here)
+        return importlib.import_module(module)
+    path = Path(module)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ImportError(f"there is no file {path}")
+    loaded = importlib.util.module_from_spec(spec)
+    # Dataclasses and pickling look a class's module up by name.
+    sys.modules[path.stem] = loaded
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def name_of(evaluator: Evaluator) -> str:
+    """What a study remembers an evaluator by: `module:function`."""
+    named = evaluator if hasattr(evaluator, "__qualname__") else type(evaluator)
+    return f"{named.__module__}:{named.__qualname__}"
 
 
 @dataclass(frozen=True)
@@ -53,26 +88,36 @@ class Measured:
 
 
 def measure(problem: SearchProblem, evaluator: Evaluator | None, point: IntArray) -> Measured:
-    """What comes of one design (lattice indices (9,)). What the evaluator raises passes through."""
-    outcome: Outcome = problem.outcome(point[None])
-    columns = {name: plain(values[0]) for name, values in problem.columns(point[None]).items()}
+    """What comes of one design (lattice indices (9,)). What the evaluator raises passes through.
+
+    A design that the model knows to be impossible (over a limit that a closed form tells, or without any
+    plan) is not measured: its `measured` is False.
+    """
+    outcome = problem.outcome(point[None])
+    columns = {name: values[0] for name, values in problem.columns(point[None]).items()}
+    answer: dict[str, float] = {}
+    if evaluator is not None:
+        impossible = max(problem.screen(point[None])[0], outcome.constraints.get("plan", [-1.0])[0]) > 0
+        if not impossible:
+            answer = _checked(evaluator({name: plain(value) for name, value in columns.items()}))
+            outcome, replaced = problem.measured(point, answer)
+            before = {f"modelled_{name}": columns.get(name, math.nan) for name in answer}
+            columns |= {name: values[0] for name, values in replaced.items()} | before
+        columns["measured"] = not impossible
     figures = [float(v) for v in outcome.figures[0]]
     constraints = {name: float(v[0]) for name, v in outcome.constraints.items()}
-    if evaluator is None:
-        return Measured(figures, constraints, columns)
-    answer = dict(evaluator(columns))
-    for name, value in answer.items():
-        if name not in METRICS:
-            raise UnknownName("metric from the evaluator", name, METRICS)
-        if not math.isfinite(value):
-            raise ExplorerError(f"the evaluator must measure a finite {name}, got {value}")
-        columns[f"modelled_{name}"] = columns.get(name)
-        columns[name] = float(value)
-    for k, objective in enumerate(problem.objectives):
-        if objective.name in answer:
-            figures[k] = float(answer[objective.name])
-    limit = getattr(problem, "memory_limit_bytes", None)
-    if "peak_device_bytes" in answer and limit is not None:
-        constraints["gpu_memory"] = columns["excess_gpu_memory"] = answer["peak_device_bytes"] / limit - 1
     columns["feasible"] = bool(max(constraints.values()) <= 0 and np.isfinite(figures).all())
-    return Measured(figures, constraints, columns)
+    return Measured(figures, constraints, {name: plain(value) for name, value in columns.items()})
+
+
+def _checked(answer: Mapping[str, float]) -> dict[str, float]:
+    """What an evaluator returned, as plain numbers; ExplorerError for what is no measurement."""
+    if not isinstance(answer, Mapping) or not answer:
+        raise ExplorerError(f"an evaluator must return metric names and values, got {answer!r}")
+    for name, value in answer.items():
+        if name not in MEASURABLE:
+            raise UnknownName("metric from the evaluator", str(name), MEASURABLE)
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or (name != "loss" and value <= 0):
+            raise ExplorerError(f"the evaluator must measure a positive, finite {name}, got {value!r}")
+    return {name: float(value) for name, value in answer.items()}

@@ -149,6 +149,9 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _serving_lines(served: Mapping[str, Any], context: int) -> Iterator[str]:
     """One line per number format: what a GPU holds, how long a full prompt and one token more take."""
+    if not served["formats"]:
+        # The assumptions say why.
+        return
     sequences = f"{served['batch']:,} sequence(s) of {context:,} tokens"
     ranks = served["tensor_parallel"]
     yield (

@@ -76,3 +76,9 @@ class SearchProblem(Protocol):
 
     def columns(self, points: IntArray) -> dict[str, NDArray[Any]]:
         """Everything known of the designs, one array (n,) per column, units in the names."""
+
+    def measured(
+        self, point: IntArray, answer: Mapping[str, float]
+    ) -> tuple[Outcome, dict[str, NDArray[Any]]]:
+        """Outcome and row (arrays of one) of one design, lattice indices (9,), with the figures in `answer`
+        measured and everything that follows from them."""

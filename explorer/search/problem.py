@@ -122,10 +122,13 @@ class Problem:
 
     # --- one path for one design, a table and a grid ---------------------------------------------
 
-    def evaluate(self, design: Design) -> Evaluation:
-        """Every figure of `design`; its fields are numbers, a table or an open grid."""
+    def evaluate(self, design: Design, planned: Planned | None = None) -> Evaluation:
+        """Every figure of `design`; its fields are numbers, a table or an open grid.
+
+        `planned` is what is known of running it at full context, where that is not the model's to say.
+        """
         constant = design.with_(staged_from=0, staged_share=0)
-        planned = self._plan(constant)
+        planned = planned or self._plan(constant)
         short = self._short(design, planned)
         staged = _staged(design)
         share = np.where(staged, design.staged_share, 1.0)
@@ -284,6 +287,14 @@ class Problem:
                 if not self.lattice.schedule[kind].staged_from:
                     design = design.with_(staged_from=0, staged_share=0)
                 yield some[rows], design
+
+    def measured(
+        self, point: IntArray, answer: Mapping[str, float]
+    ) -> tuple[Outcome, dict[str, NDArray[Any]]]:
+        """Outcome and row of one design (lattice indices (9,)) with measured figures (see `replaced`)."""
+        from explorer.search.replaced import replaced
+
+        return replaced(self, point, answer)
 
     def screen(self, points: IntArray) -> FloatArray:
         """(n,) largest excess over the limits that need no plan: parameters and serving memory."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from explorer.errors import ExplorerError, UnknownName
+from explorer.search.shared import proposal_number
 from explorer.search.space import IntArray
 from explorer.search.variables import Variables
 
@@ -68,6 +71,25 @@ class OnLattice(BaseSampler):
         self.inner.reseed_rng()
 
 
+class ByProposal(OnLattice):
+    """A sampler for a study that outlives its process or is shared by several.
+
+    Its randomness derives from (seed, proposal): two workers do not draw the same designs, and a study
+    that is taken up goes on as if it had never stopped.
+    """
+
+    def __init__(self, build: Callable[[int], BaseSampler], variables: Variables, seed: int) -> None:
+        super().__init__(build(seed), variables)
+        self._build, self._seed = build, seed
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """A sampler of this proposal's own."""
+        state = np.random.SeedSequence([self._seed, proposal_number(study, trial)]).generate_state(1)
+        with _by_choice():
+            self.inner = self._build(int(state[0]))
+        super().before_trial(study, trial)
+
+
 class InOrder(BaseSampler):
     """Proposes given designs one after another; what enumeration found goes through a study this way."""
 
@@ -82,8 +104,9 @@ class InOrder(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Design number `trial.number`, beginning again after the last."""
-        return self.variables.params(self.points[trial.number % len(self.points)][None])[0]
+        """The proposal's design, beginning again after the last."""
+        k = proposal_number(study, trial)
+        return self.variables.params(self.points[k % len(self.points)][None])[0]
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -127,10 +150,39 @@ def make(name: str, problem: SearchProblem, seed: int) -> tuple[BaseSampler, int
         from explorer.search.auto import AutoSampler
 
         return AutoSampler(problem, seed=seed), POPULATION
+    build, batch = _known(name)
+    with _by_choice():
+        return OnLattice(build(seed), variables), batch
+
+
+def make_shared(name: str, problem: SearchProblem, seed: int, measured: bool) -> BaseSampler:
+    """The sampler called `name` for a study whose trials are kept one by one, maybe by many workers.
+
+    Where the trials are `measured`, `auto` learns from them. Raises as `make` does.
+    """
+    variables = Variables(problem.lattice)
+    if name == "auto":
+        from explorer.search.auto import AutoSampler
+        from explorer.search.measured import MeasuredSampler
+
+        return (MeasuredSampler if measured else AutoSampler)(problem, seed=seed)
+    build, _ = _known(name)
+    with _by_choice():
+        if name == "qmc":
+            # Its sequence is counted in the study itself, and scrambled by the seed once for all.
+            return OnLattice(build(seed), variables)
+        return ByProposal(build, variables, seed)
+
+
+def _known(name: str) -> tuple[Callable[[int], BaseSampler], int]:
     if name not in _OPTUNA:
         raise UnknownName("sampler", name, NAMES)
-    build, batch = _OPTUNA[name]
+    return _OPTUNA[name]
+
+
+@contextmanager
+def _by_choice() -> Iterator[None]:
+    """Naming multivariate TPE and the like warns that they are experimental; that is a choice made here."""
     with warnings.catch_warnings():
-        # Naming multivariate TPE and the like warns that they are experimental; that is a choice made here.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return OnLattice(build(seed), variables), batch
+        yield

@@ -1,73 +1,109 @@
-"""A study that lives in a storage: several machines ask, evaluate and tell the same one.
+"""A study that lives in a storage: one process or many ask, evaluate and tell the same one.
 
-Every trial is written when it is told. A worker that dies in mid-trial leaves a stale heartbeat; another
-worker notices, and the trial is run again. The design of proposal k depends on k alone (`auto`), so the
-workers together ask for what one process would have asked for.
+Every trial is written when it is told. A worker that dies in mid-trial stops showing signs of life (see
+`heartbeat`); another worker notices, and the trial is run again. The design of proposal k depends on k
+alone where the model decides (`auto`), so the workers together ask for what one process would have asked.
 """
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 from numpy.typing import NDArray
-from optuna.storages._heartbeat import BaseHeartbeat
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages._heartbeat import get_heartbeat_thread
 from optuna.trial import FrozenTrial, TrialState
 
 from explorer.errors import ExplorerError
 from explorer.search.evaluators import Evaluator, measure
+from explorer.search.heartbeat import (
+    WatchedJournal,
+    WatchedProxy,
+    give_up,
+    is_again,
+    is_lost,
+    left_behind,
+    origin,
+    queue_again,
+)
 from explorer.search.outcome import SearchProblem
 from explorer.search.space import IntArray
-from explorer.search.storage import check_identity, journal_storage, name_metrics
+from explorer.search.storage import check_identity, describe, journal_file
 from explorer.search.variables import Variables
 
 HEARTBEAT_SECONDS = 20
-GRACE_SECONDS = 60
-RETRIES = 3
+SILENCE = 3
+"""A worker that has shown no sign of life for so many heartbeats is taken for dead."""
 POLL_SECONDS = 0.5
+CONNECT_SECONDS = 10
+WANTED = "trials"
+"""Study attribute: how many trials the study is to have."""
 
 
-def open_storage(
-    where: str | Path, heartbeat: int = HEARTBEAT_SECONDS, grace: int = GRACE_SECONDS
-) -> optuna.storages.BaseStorage:
+def open_storage(where: str | Path, heartbeat: int = HEARTBEAT_SECONDS) -> optuna.storages.BaseStorage:
     """A journal file by its path, or by URL: sqlite, postgresql+psycopg, grpc://host:port, …
 
-    Databases keep heartbeats, by which a dead worker's trial is noticed and run again.
+    Workers show a sign of life every `heartbeat` seconds. Raises ExplorerError for what cannot be opened.
     """
-    text = str(where)
+    text, grace = str(where), SILENCE * heartbeat
     if "://" not in text:
-        path = Path(text)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return journal_storage(path)
-    if text.startswith("grpc://"):
-        host, _, port = text.removeprefix("grpc://").partition(":")
-        if not port.isdigit():
-            raise ExplorerError(f"a gRPC storage is grpc://host:port, got '{text}'")
+        journal = WatchedJournal(journal_file(Path(text)))
+        journal.watch(heartbeat, grace)
+        return journal
+    return _proxy(text, heartbeat) if text.startswith("grpc://") else _database(text, heartbeat)
+
+
+def _proxy(url: str, heartbeat: int) -> optuna.storages.BaseStorage:
+    host, _, port = url.removeprefix("grpc://").rpartition(":")
+    if not host or not port.isdigit():
+        raise ExplorerError(f"a gRPC storage is grpc://host:port, got '{url}'")
+    try:
         with _quiet():
-            return optuna.storages.GrpcStorageProxy(host=host, port=int(port))
-    with _quiet():
-        again = optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)
-        try:
+            proxy = WatchedProxy(host=host, port=int(port))
+            proxy.wait_server_ready(CONNECT_SECONDS)
+    except ImportError as error:
+        raise ExplorerError(f"storage {url} needs gRPC: pip install 'explorer[storage]'") from error
+    except ConnectionError as error:
+        raise ExplorerError(
+            f"storage {url} must be reachable, and nothing answered for {CONNECT_SECONDS} s"
+        ) from error
+    proxy.watch(heartbeat, SILENCE * heartbeat)
+    return proxy
+
+
+def _database(url: str, heartbeat: int, tries: int = 4) -> optuna.storages.BaseStorage:
+    try:
+        with _quiet():
             return optuna.storages.RDBStorage(
-                text,
+                url,
+                # A connection that was cut off between two long trials is made anew.
+                engine_kwargs={"pool_pre_ping": True},
                 heartbeat_interval=heartbeat,
-                grace_period=grace,
-                heartbeat_stale_trial_callback=again,
+                grace_period=SILENCE * heartbeat,
+                heartbeat_stale_trial_callback=queue_again,
             )
-        except (ImportError, ValueError) as error:
-            raise ExplorerError(f"storage {_hide(text)} must be usable, got: {error}") from error
-        except Exception as error:
-            if type(error).__module__.split(".")[0] != "sqlalchemy":
-                raise
-            reason = str(error).splitlines()[0]
-            raise ExplorerError(f"storage {_hide(text)} must be reachable, got: {reason}") from error
+    except ImportError as error:
+        raise ExplorerError(
+            f"storage {_hide(url)} needs its driver, which is not installed: pip install 'explorer[storage]' "
+            "brings PostgreSQL's"
+        ) from error
+    except ValueError as error:
+        raise ExplorerError(f"storage {_hide(url)} must be usable, got: {_line(error)}") from error
+    except Exception as error:
+        if not _is_storages(error):
+            raise
+        if tries > 1 and type(error).__name__ in ("IntegrityError", "ProgrammingError"):
+            # Workers that start together make the tables together; all but one find them half made.
+            time.sleep(POLL_SECONDS)
+            return _database(url, heartbeat, tries - 1)
+        raise ExplorerError(f"storage {_hide(url)} must be reachable, got: {_line(error)}") from error
 
 
 class SharedStudy:
@@ -80,71 +116,123 @@ class SharedStudy:
         storage: optuna.storages.BaseStorage,
         identity: dict[str, Any],
         evaluator: Evaluator | None,
+        where: str | Path = "the storage",
+        alone: bool = False,
     ) -> None:
-        self.problem, self.evaluator = problem, evaluator
-        self.grace = getattr(getattr(storage, "_backend", storage), "grace_period", None) or GRACE_SECONDS
+        """`alone`: no other process works on this study, so whatever is running was left behind."""
+        self.problem, self.evaluator, self.where, self.alone = problem, evaluator, _hide(str(where)), alone
+        self.grace = getattr(getattr(storage, "_backend", storage), "grace_period", 0)
         self.variables = Variables(problem.lattice)
-        self.study = optuna.create_study(
-            study_name=problem.name,
-            storage=storage,
-            sampler=sampler,
-            directions=[o.direction for o in problem.objectives],
-            load_if_exists=True,
-        )
-        check_identity(self.study, identity, "the storage")
-        names = [o.name for o in problem.objectives]
-        if self.study.metric_names != names:
-            name_metrics(self.study, names)
+        self._silent_since: dict[int, float] = {}
+        with self._reachable():
+            self.study = optuna.create_study(
+                study_name=problem.name,
+                storage=storage,
+                sampler=sampler,
+                directions=[o.direction for o in problem.objectives],
+                load_if_exists=True,
+            )
+            fix = (
+                "start over with --force" if alone else
+                f"delete it: optuna delete-study --storage URL --study-name {problem.name}"
+            )  # fmt: skip
+            check_identity(self.study, identity, self.where, fix)
+            describe(self.study, [o.name for o in problem.objectives])
 
-    def work(self, wanted: int, on_told: Callable[[int], Any]) -> None:
-        """Take part until `wanted` proposals have come to an end, here or elsewhere."""
-        while True:
-            trials = self.study.get_trials(deepcopy=False)
-            done = finished(trials)
-            on_told(min(len(done), wanted))
-            if len(done) >= wanted:
-                return
-            waiting = any(t.state == TrialState.WAITING for t in trials)
-            if len(proposals(trials)) >= wanted and not waiting:
-                # The rest is running elsewhere; a dead worker's trial comes back as a waiting one.
-                time.sleep(POLL_SECONDS)
-                with _quiet():
-                    optuna.storages.fail_stale_trials(self.study)
-                    self._give_up_silent(trials)
-                continue
-            with _quiet():
-                self.study.optimize(self._objective, n_trials=1, catch=(Exception,))
+    def want(self, trials: int) -> None:
+        """Say how many trials the study is to have; workers end with them."""
+        with self._reachable():
+            if self.study.user_attrs.get(WANTED) != trials:
+                self.study.set_user_attr(WANTED, trials)
 
-    def _give_up_silent(self, trials: Sequence[FrozenTrial]) -> None:
-        """Run again what a worker began and left before its first heartbeat, which no heartbeat tells."""
-        storage = self.study._storage
-        if not isinstance(storage, BaseHeartbeat):
-            return
-        again = storage.get_heartbeat_stale_trial_callback()
-        began_before = datetime.now() - timedelta(seconds=self.grace)
-        for trial in trials:
-            began = trial.datetime_start
-            silent = trial.state == TrialState.RUNNING and not trial.params and self.variables.distributions
-            if not silent or began is None or began > began_before:
-                continue
-            try:
-                storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
-            except optuna.exceptions.UpdateFinishedTrialError:
-                continue
-            if again is not None:
-                again(self.study, storage.get_trial(trial._trial_id))
+    def work(self, trials: int, on_told: Callable[[int, int], Any]) -> int:
+        """Take part until as many proposals as wanted have come to an end, here or elsewhere.
 
-    def _objective(self, trial: optuna.Trial) -> Sequence[float]:
+        `trials` counts where the study does not say. Returns how many trials were told here.
+        """
+        here = 0
+        with self._reachable():
+            while True:
+                found = self.study.get_trials(deepcopy=False)
+                if self._reap(found):
+                    continue
+                wanted = int(self.study.user_attrs.get(WANTED, trials))
+                done = sum(k < wanted for k in ended(found))
+                on_told(done, wanted)
+                if done >= wanted:
+                    return here
+                asked = proposals(found)
+                due = any(t.state == TrialState.WAITING and asked[origin(t)] < wanted for t in found)
+                if len(asked) >= wanted and not due:
+                    # The rest is running elsewhere; a dead worker's trial comes back as a waiting one.
+                    time.sleep(POLL_SECONDS)
+                else:
+                    here += self._one(wanted)
+
+    def _reap(self, trials: Sequence[FrozenTrial]) -> bool:
+        """Queue again what dead workers left behind; True where that was something."""
+        running = [t for t in trials if t.state == TrialState.RUNNING]
+        lost = left_behind(trials)
+        if self.alone:
+            for trial in running:
+                give_up(self.study, trial, blamed=False)
+            for trial in lost:
+                queue_again(self.study, trial, blamed=False)
+            return bool(running or lost)
+        with _quiet():
+            optuna.storages.fail_stale_trials(self.study)
+        # Two moments that no heartbeat tells of: a worker died before its trial had a design and a first
+        # heartbeat, or while it queued another's trial again.
+        now = time.monotonic()
+        silent = [t for t in running if not t.params and self.variables.distributions]
+        since = {t.number: self._silent_since.get(t.number, now) for t in (*silent, *lost)}
+        self._silent_since = since
+        overdue = [t for t in (*silent, *lost) if now - since[t.number] > self.grace]
+        for trial in overdue:
+            if trial.state == TrialState.RUNNING:
+                give_up(self.study, trial)
+            else:
+                queue_again(self.study, trial)
+        return bool(overdue)
+
+    def _one(self, wanted: int) -> bool:
+        """Ask for a trial, evaluate it and tell it; False where it turned out not to be needed."""
+        with _quiet():
+            trial = self.study.ask()
+        frozen = self.study._storage.get_trial(trial._trial_id)
+        if proposal_number(self.study, frozen) >= wanted:
+            # Another worker asked for the last one at the same moment.
+            give_up(self.study, frozen, blamed=False)
+            return False
+        try:
+            with get_heartbeat_thread(trial._trial_id, self.study._storage):
+                try:
+                    values = self._evaluated(trial)
+                except UpdateFinishedTrialError:
+                    raise
+                except Exception as error:
+                    trial.set_user_attr("error", f"{type(error).__name__}: {error}")
+                    self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+                else:
+                    self.study.tell(trial, values, skip_if_finished=True)
+        except UpdateFinishedTrialError:
+            # Others took this worker for dead and run its trial again.
+            return False
+        except BaseException:
+            give_up(self.study, self.study._storage.get_trial(trial._trial_id), blamed=False)
+            raise
+        return True
+
+    def _evaluated(self, trial: optuna.Trial) -> list[float]:
         params = {
             name: trial._suggest(name, distribution)
             for name, distribution in self.variables.distributions.items()
         }
         point = self.variables.points([params])[0]
-        try:
-            found = measure(self.problem, self.evaluator, point)
-        except Exception as error:
-            trial.set_user_attr("error", f"{type(error).__name__}: {error}")
-            raise
+        found = measure(self.problem, self.evaluator, point)
+        for objective, figure in zip(self.problem.objectives, found.figures, strict=True):
+            if math.isnan(figure):
+                raise ExplorerError(f"a design must have a figure for {objective.name}, got none")
         for name, value in found.columns.items():
             trial.set_user_attr(name, value)
         for name, excess in found.constraints.items():
@@ -153,14 +241,27 @@ class SharedStudy:
 
     def results(self, wanted: int) -> tuple[IntArray, list[FrozenTrial]]:
         """The completed trials of the first `wanted` proposals, in order of proposal, with their points."""
-        trials = [t for k, t in sorted(finished(self.study.get_trials(deepcopy=False)).items()) if k < wanted]
+        trials = [t for k, t in sorted(ended(self.study.get_trials(deepcopy=False)).items()) if k < wanted]
         complete = [t for t in trials if t.state == TrialState.COMPLETE]
         return self.variables.points([t.params for t in complete]), complete
 
+    def failures(self, wanted: int) -> list[FrozenTrial]:
+        """The trials of the first `wanted` proposals that failed for good, in order of proposal."""
+        trials = sorted(ended(self.study.get_trials(deepcopy=False)).items())
+        return [t for k, t in trials if k < wanted and t.state == TrialState.FAIL]
 
-def is_again(trial: FrozenTrial) -> bool:
-    """Whether a trial repeats one whose worker died."""
-    return "failed_trial" in trial.system_attrs
+    @contextmanager
+    def _reachable(self) -> Iterator[None]:
+        """A storage that goes away is one line, and no bug."""
+        try:
+            yield
+        except Exception as error:
+            if not _is_storages(error):
+                raise
+            raise ExplorerError(
+                f"the storage {self.where} must stay reachable, got: {_line(error)}; nothing told is lost, "
+                "the same command continues"
+            ) from error
 
 
 def proposals(trials: Sequence[FrozenTrial]) -> dict[int, int]:
@@ -169,23 +270,18 @@ def proposals(trials: Sequence[FrozenTrial]) -> dict[int, int]:
     return {number: k for k, number in enumerate(fresh)}
 
 
-def finished(trials: Sequence[FrozenTrial]) -> dict[int, FrozenTrial]:
-    """Proposal → the trial that brought it to an end: told, or failed for a reason of its own."""
-    of = proposals(trials)
-    retried = {t.system_attrs["failed_trial"] for t in trials if is_again(t)}
-    ended: dict[int, FrozenTrial] = {}
-    for trial in trials:
-        origin = trial.system_attrs.get("failed_trial", trial.number)
-        if trial.state == TrialState.COMPLETE:
-            ended[of[origin]] = trial
-        elif trial.state == TrialState.FAIL and (trial.number not in retried or "error" in trial.user_attrs):
-            stale_again = is_again(trial) and "error" not in trial.user_attrs
-            last = max(
-                (t.number for t in trials if t.system_attrs.get("failed_trial") == origin), default=origin
-            )
-            if not stale_again or trial.number == last:
-                ended.setdefault(of[origin], trial)
-    return ended
+def ended(trials: Sequence[FrozenTrial]) -> dict[int, FrozenTrial]:
+    """Proposal → the trial that brought it to an end: told, or failed for good."""
+    asked = proposals(trials)
+    found: dict[int, FrozenTrial] = {}
+    for trial in sorted(trials, key=lambda t: t.number):
+        k = asked[origin(trial)]
+        told = trial.state == TrialState.COMPLETE
+        if (told and (k not in found or found[k].state == TrialState.FAIL)) or (
+            trial.state == TrialState.FAIL and not is_lost(trial) and k not in found
+        ):
+            found[k] = trial
+    return found
 
 
 def proposal_number(study: optuna.Study, trial: FrozenTrial) -> int:
@@ -195,34 +291,41 @@ def proposal_number(study: optuna.Study, trial: FrozenTrial) -> int:
         return trial.number
     before = study.get_trials(deepcopy=False) if trial.number else []
     # A worker that died before its trial had a design leaves a repeat that must draw the same one.
-    number = int(trial.system_attrs.get("failed_trial", trial.number))
+    number = origin(trial)
     return number - sum(1 for t in before if t.number < number and is_again(t))
 
 
-def errors(trials: Sequence[FrozenTrial]) -> list[str]:
-    """What failed trials died of."""
-    return [
-        f"trial {t.number}: {t.user_attrs.get('error', 'its worker stopped')}"
-        for t in trials
-        if t.state == TrialState.FAIL
-    ]
-
-
 def column_table(trials: Sequence[FrozenTrial]) -> dict[str, NDArray[Any]]:
-    """The user attributes of trials as columns."""
-    names = dict.fromkeys(name for t in trials for name in t.user_attrs)
-    return {n: np.array([t.user_attrs.get(n) for t in trials], dtype=object) for n in names}
+    """The user attributes of trials as columns; NaN where a trial has none of a number."""
+    import pandas as pd
+
+    frame = pd.DataFrame([t.user_attrs for t in trials])
+    return {str(name): frame[name].to_numpy() for name in frame.columns}
+
+
+def _is_storages(error: Exception) -> bool:
+    """Whether an error comes from the storage's client, not from us."""
+    return type(error).__module__.split(".")[0] in ("sqlalchemy", "grpc") or isinstance(
+        error, optuna.exceptions.StorageInternalError
+    )
+
+
+def _line(error: BaseException) -> str:
+    """The first line of what a library says."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _hide(url: str) -> str:
     """A storage URL without its password."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rsplit('@', 1)[-1]}"
+    scheme, found, rest = url.partition("://")
+    return f"{scheme}://{rest.rsplit('@', 1)[-1]}" if found else url
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Optuna marks heartbeats and gRPC as experimental with warnings; using them is a choice made here."""
+    """Optuna marks heartbeats and gRPC as experimental, and expects heartbeats from its own loop alone, with
+    warnings; both are choices made here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed to be used with")
         yield

@@ -16,6 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.trial import FrozenTrial
 
+from explorer.catalog.metrics import METRICS
 from explorer.errors import ExplorerError
 
 IDENTITY = "budget"
@@ -23,9 +24,14 @@ IDENTITY = "budget"
 
 
 class KernelLock(BaseJournalFileLock):
-    """A lock that the kernel lets go of when its process dies, however it dies."""
+    """A lock that the kernel lets go of when its process dies, however it dies.
+
+    Whoever takes it cuts off a last line that was torn when its writer died, so that nothing is ever
+    appended to half a line.
+    """
 
     def __init__(self, path: Path) -> None:
+        self._journal = path
         self._path = path.with_name(path.name + ".lock")
         self._file: Any = None
 
@@ -35,6 +41,8 @@ class KernelLock(BaseJournalFileLock):
 
         self._file = self._path.open("ab")
         fcntl.flock(self._file, fcntl.LOCK_EX)
+        if self._journal.exists():
+            _cut_torn_line(self._journal)
         return True
 
     def release(self) -> None:
@@ -42,21 +50,36 @@ class KernelLock(BaseJournalFileLock):
         self._file.close()
 
 
-def journal_storage(path: Path) -> JournalStorage:
-    """The journal at `path`, made where there is none; a line torn by a kill is cut off first."""
-    lock = KernelLock(path)
-    if path.exists():
+def journal_file(path: Path) -> JournalFileBackend:
+    """The journal at `path`, made where there is none. ExplorerError for a file that is none."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            with path.open("rb") as file:
+                first = file.readline(1 << 20)
+            if first.endswith(b"\n") and not first.startswith(b'{"op_code"'):
+                raise ExplorerError(f"{path} must be a study's journal, and is another file; name a new one")
+        lock = KernelLock(path)
         lock.acquire()
-        try:
-            _cut_torn_line(path)
-        finally:
-            lock.release()
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+        lock.release()
+        return JournalFileBackend(str(path), lock_obj=lock)
+    except OSError as error:
+        raise ExplorerError(f"the journal {path} must be a writable file, got: {error.strerror}") from error
+
+
+def journal_storage(path: Path) -> JournalStorage:
+    """The journal at `path` as a storage, for one process."""
+    return JournalStorage(journal_file(path))
 
 
 def _cut_torn_line(path: Path) -> None:
+    """Cut off what stands behind the last newline."""
     with path.open("r+b") as file:
         size = file.seek(0, 2)
+        if size:
+            file.seek(size - 1)
+            if file.read(1) == b"\n":
+                return
         # Records are at most a few kilobytes; reading back from the end finds the last newline soon.
         step, kept = 1 << 16, 0
         for end in range(size, 0, -step):
@@ -74,7 +97,6 @@ class Journal:
     """The file that keeps a study which runs in memory."""
 
     def __init__(self, path: Path, study: optuna.Study, identity: Mapping[str, Any]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._kept = optuna.create_study(
             study_name=study.study_name,
             storage=journal_storage(path),
@@ -82,8 +104,7 @@ class Journal:
             load_if_exists=True,
         )
         check_identity(self._kept, identity, str(path))
-        if self._kept.metric_names != study.metric_names:
-            name_metrics(self._kept, study.metric_names or [])
+        describe(self._kept, study.metric_names or [])
         self._n_kept = len(self._kept.get_trials(deepcopy=False))
 
     def add(self, trials: Sequence[FrozenTrial], columns: Mapping[str, NDArray[Any]]) -> None:
@@ -104,14 +125,21 @@ class Journal:
             )
 
 
-def name_metrics(study: optuna.Study, names: list[str]) -> None:
-    """Name a study's objectives, for dashboards."""
+def describe(study: optuna.Study, names: Sequence[str]) -> None:
+    """Name a study's objectives and their units, for dashboards and whoever reads the storage alone."""
+    if study.metric_names == list(names):
+        return
+    study.set_user_attr("units", {name: METRICS[name].unit for name in names if name in METRICS})
+    study.set_user_attr("constraints", "excess_<limit>: excess over the limit as a share of it, met at <= 0")
+    # Last: a study whose metrics have names is described whole.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names(names)
+        study.set_metric_names(list(names))
 
 
-def check_identity(study: optuna.Study, identity: Mapping[str, Any], where: str) -> None:
+def check_identity(
+    study: optuna.Study, identity: Mapping[str, Any], where: str, fix: str = "start over with --force"
+) -> None:
     """Write what the study is of, or compare; a study of something else is refused, saying what changed."""
     wanted = json.loads(json.dumps(identity, sort_keys=True, default=str))
     known = study.user_attrs.get(IDENTITY)
@@ -121,7 +149,7 @@ def check_identity(study: optuna.Study, identity: Mapping[str, Any], where: str)
         lines = "; ".join(changes(known, wanted))
         raise ExplorerError(
             f"{where} holds a study of another budget, so it cannot be continued: {lines}. "
-            "Undo the change, choose another output, or start over with --force"
+            f"Undo the change, choose another output, or {fix}"
         )
 
 

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import optuna
 
-from explorer.search.evaluators import Evaluator, resolve
+from explorer.search.agreement import Failure
+from explorer.search.evaluators import Evaluator, name_of, resolve
 from explorer.search.exact import Exact, exact_front
 from explorer.search.front import Ruler, nondominated
-from explorer.search.measured import MeasuredSampler
 from explorer.search.outcome import Outcome, SearchProblem
-from explorer.search.samplers import make
-from explorer.search.shared import SharedStudy, column_table, errors, open_storage
+from explorer.search.samplers import InOrder, make, make_shared
+from explorer.search.shared import HEARTBEAT_SECONDS, SharedStudy, column_table, open_storage
 from explorer.search.space import IntArray
-from explorer.search.storage import Journal, name_metrics
+from explorer.search.storage import IDENTITY, Journal, describe
 from explorer.search.variables import Variables
 from explorer.units import FloatArray
 
@@ -61,7 +61,10 @@ class Search:
     """(trials told, share of the exact hypervolume)."""
     seconds: float
     study: optuna.Study
-    notes: tuple[str, ...] = field(default=())
+    evaluator: str = ""
+    """What measured the designs, as `module:function`; empty where the model alone spoke."""
+    failures: tuple[Failure, ...] = field(default=())
+    """Trials that came to nothing, with what they died of."""
 
 
 def explore(
@@ -73,35 +76,87 @@ def explore(
     storage: str | None = None,
     journal: Path | None = None,
     evaluator: Evaluator | str | None = None,
+    heartbeat: int = HEARTBEAT_SECONDS,
     on_progress: Callable[..., Any] | None = None,
 ) -> Search:
     """Search `problem` for its front with `trials` trials, and measure the result against the exact front.
 
     `sampler` is a name of `samplers.NAMES` or `exact`, which asks for the exact front itself. `journal`
-    is a file that keeps the study; an unfinished one of the same problem and seed is continued.
-    `storage` is an Optuna storage URL that several processes share. `evaluator` measures designs for real
-    (see `evaluators`). With either, trials are kept one by one as they are told.
+    is a file that keeps the study of this process alone; an unfinished one of the same problem and seed is
+    continued. `storage` is a journal or an Optuna storage URL that several processes share. `evaluator`
+    measures designs for real (see `evaluators`). With either, trials are kept one by one as they are told.
+    `heartbeat` are the seconds between a sharing process' signs of life.
     `on_progress(phase, done, total, note)` hears how far it is.
     """
     began = time.perf_counter()
+    # What is missing is told before anything is computed.
+    call = resolve(evaluator) if evaluator is not None else None
+    where = storage or journal
+    kept: optuna.storages.BaseStorage | None = None
+    if storage is not None or call is not None:
+        kept = open_storage(where, heartbeat) if where is not None else optuna.storages.InMemoryStorage()
     hear = on_progress or (lambda phase, done, total, note="": None)
     size = problem.lattice.size
     exact = exact_front(problem, lambda share: hear("exact", int(share * size), size))
     run = _Run(problem, sampler, seed, exact)
-    if storage is not None or evaluator is not None:
-        where = storage or journal
-        kept = open_storage(where) if where is not None else optuna.storages.InMemoryStorage()
-        call = resolve(evaluator) if evaluator is not None else None
-        run.take_part(kept, call, trials, lambda n: hear("search", n, trials))
+    wanted = len(exact.points) if sampler == "exact" else trials
+    if kept is not None:
+        run.join(kept, where or "memory", call, storage is None)
+        run.take_part(wanted, lambda done, total: hear("search", done, total))
         return run.result(time.perf_counter() - began)
     if journal is not None:
         run.keep(Journal(journal, run.study, run.identity))
-    wanted = len(exact.points) if sampler == "exact" else trials
     while run.n_told < wanted or not run.outcomes:
         run.step(min(run.batch, wanted - run.n_told))
         share = run.share
         hear("search", run.n_told, wanted, f"{share:.2%} of the hypervolume" if share is not None else "")
     return run.result(time.perf_counter() - began)
+
+
+def evaluate_for(
+    problem: SearchProblem,
+    *,
+    storage: str,
+    trials: int,
+    sampler: str = "auto",
+    seed: int = 0,
+    evaluator: Evaluator | str | None = None,
+    heartbeat: int = HEARTBEAT_SECONDS,
+    on_progress: Callable[..., Any] | None = None,
+) -> int:
+    """Evaluate trials of the study of `problem` in `storage` until it has all; returns how many were told here.
+
+    A study that is there already says itself how many trials it wants, by which sampler and seed; `trials`,
+    `sampler` and `seed` are those of one that this worker is the first to open.
+    """
+    hear = on_progress or (lambda phase, done, total, note="": None)
+    call = resolve(evaluator) if evaluator is not None else None
+    kept = open_storage(storage, heartbeat)
+    known = _identity_in(kept, problem.name)
+    sampler, seed = known.get("sampler", sampler), known.get("seed", seed)
+    chosen = (
+        InOrder(exact_front(problem).points, Variables(problem.lattice))
+        if sampler == "exact"
+        else make_shared(sampler, problem, seed, call is not None)
+    )
+    shared = SharedStudy(problem, chosen, kept, _identity(problem, sampler, seed, call), call, storage)
+    return shared.work(trials, lambda done, total: hear("search", done, total))
+
+
+def _identity_in(storage: optuna.storages.BaseStorage, name: str) -> dict[str, Any]:
+    """What the study called `name` says it is of; empty where there is none yet."""
+    for study in storage.get_all_studies():
+        if study.study_name == name:
+            return dict(storage.get_study_user_attrs(study._study_id).get(IDENTITY, {}))
+    return {}
+
+
+def _identity(
+    problem: SearchProblem, sampler: str, seed: int, evaluator: Evaluator | None = None
+) -> dict[str, Any]:
+    """What a study is of; another one of the same name is not continued."""
+    found: dict[str, Any] = {"problem": dict(problem.fingerprint), "sampler": sampler, "seed": seed}
+    return found if evaluator is None else {**found, "evaluator": name_of(evaluator)}
 
 
 class _Run:
@@ -111,8 +166,6 @@ class _Run:
         self.problem, self.seed, self.exact, self.sampler_name = problem, seed, exact, sampler
         self.variables = Variables(problem.lattice)
         if sampler == "exact":
-            from explorer.search.samplers import InOrder
-
             self.sampler: optuna.samplers.BaseSampler = InOrder(exact.points, self.variables)
             self.batch = max(len(exact.points), 1)
         else:
@@ -122,8 +175,8 @@ class _Run:
             directions=[o.direction for o in problem.objectives],
             sampler=self.sampler,
         )
-        name_metrics(self.study, [o.name for o in problem.objectives])
-        self.identity = {"problem": dict(problem.fingerprint), "sampler": sampler, "seed": seed}
+        describe(self.study, [o.name for o in problem.objectives])
+        self.identity = _identity(problem, sampler, seed)
         self.ruler = Ruler.of(exact.coordinates) if len(exact.points) else None
         self.points: list[IntArray] = []
         self.outcomes: list[Outcome] = []
@@ -131,7 +184,9 @@ class _Run:
         """Everything known of the trials, as it was told."""
         self.n_told = 0
         self.journal: Journal | None = None
-        self.notes: tuple[str, ...] = ()
+        self.shared: SharedStudy | None = None
+        self.evaluator = ""
+        self.failures: tuple[Failure, ...] = ()
 
     def keep(self, journal: Journal) -> None:
         """Persist every batch from here on."""
@@ -155,30 +210,43 @@ class _Run:
             self.journal.add(self.study.get_trials(deepcopy=False)[self.n_told :], columns)
         self.n_told += n
 
-    def take_part(
+    def join(
         self,
         storage: optuna.storages.BaseStorage,
+        where: str | Path,
         evaluator: Evaluator | None,
-        wanted: int,
-        on_told: Callable[[int], Any],
+        alone: bool,
     ) -> None:
-        """Work on the study in a storage until `wanted` proposals have come to an end."""
-        if evaluator is not None:
-            self.identity["evaluator"] = f"{evaluator.__module__}:{evaluator.__qualname__}"
-            if self.sampler_name == "auto":
-                self.sampler = MeasuredSampler(self.problem, seed=self.seed)
-        shared = SharedStudy(self.problem, self.sampler, storage, self.identity, evaluator)
+        """Join the study in a storage, `alone` or as one of many."""
+        if self.sampler_name != "exact":
+            self.sampler = make_shared(self.sampler_name, self.problem, self.seed, evaluator is not None)
+        self.evaluator = name_of(evaluator) if evaluator is not None else ""
+        identity = _identity(self.problem, self.sampler_name, self.seed, evaluator)
+        self.shared = SharedStudy(self.problem, self.sampler, storage, identity, evaluator, where, alone)
+
+    def take_part(self, wanted: int, on_told: Callable[[int, int], Any]) -> None:
+        """Work on the joined study until `wanted` proposals have come to an end."""
+        shared = self.shared
+        assert shared is not None
+        shared.want(wanted)
         shared.work(wanted, on_told)
         points, told = shared.results(wanted)
         self.study, self.n_told = shared.study, len(told)
-        self.notes = tuple(errors(shared.study.get_trials(deepcopy=False)))
+        self.failures = tuple(
+            Failure(
+                number=t.number,
+                error=str(t.user_attrs.get("error", "its worker stopped every time")),
+                params=dict(t.params),
+            )
+            for t in shared.failures(wanted)
+        )
         self.points.append(points)
         figures = np.array([list(t.values) for t in told], dtype=float)
         names = told[0].constraints if told else {}
         constraints = {n: np.array([t.constraints[n] for t in told]) for n in names}
         shape = (len(told), len(self.problem.objectives))
         self.outcomes.append(Outcome(self.problem.objectives, figures.reshape(shape), constraints))
-        self.columns.append(column_table(told) if evaluator is not None else self.problem.columns(points))
+        self.columns.append(column_table(told) if told and self.evaluator else self.problem.columns(points))
 
     @property
     def coordinates(self) -> FloatArray:
@@ -207,7 +275,11 @@ class _Run:
         lattice = problem.lattice
         front_rows = front_rows[np.lexsort([lattice.keys(points[front_rows]), *found[front_rows].T[::-1]])]
         front = table.iloc[front_rows].reset_index(drop=True)
-        on_exact = _rows_in(found[front_rows], exact.coordinates)
+        if not self.evaluator:
+            on_exact = _rows_in(found[front_rows], exact.coordinates)
+        else:
+            # Measured figures are not the model's; whether the design is on the model's front can be said.
+            on_exact = np.isin(lattice.keys(points[front_rows]), lattice.keys(exact.points))
         exact_table = pd.DataFrame(problem.columns(exact.points)) if len(exact.points) else table.iloc[:0]
         looked = getattr(self.sampler, "looked_at", points[:0])
         ruler = self.ruler
@@ -233,7 +305,8 @@ class _Run:
             curve=tuple((k + 1, float(v)) for k, v in enumerate(curve)),
             seconds=seconds,
             study=self.study,
-            notes=self.notes,
+            evaluator=self.evaluator,
+            failures=self.failures,
         )
 
 

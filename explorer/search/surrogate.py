@@ -13,6 +13,9 @@ from explorer.search.space import AXES, IntArray
 from explorer.units import FloatArray
 
 RIDGE = 1e-6
+"""Of figures that are computed: they have no noise."""
+RIDGES = (1e-6, 1e-4, 1e-2, 1.0)
+"""Among these the one that predicts measured figures best is chosen: they are noisy and few."""
 NEIGHBOURS = 4
 SAME = 1e-9
 HINT_WEIGHT = 0.5
@@ -117,3 +120,37 @@ class Surrogate:
             found = trend + np.einsum("nk,nkq->nq", weight, self._rest[nearest[some]])
             out[some] = np.where(self._same, self._level, found)
         return out
+
+
+class Residual:
+    """How measured figures differ from modelled ones (n, q): their mean, and a trend as far as it is real.
+
+    One ridge per column, chosen by leaving out one measurement at a time; among the choices is no trend
+    at all, so that a handful of noisy measurements teaches no more than a bias.
+    """
+
+    def __init__(self, features: Features, place: FloatArray, residuals: FloatArray) -> None:
+        self._features = features
+        self._mean: FloatArray = residuals.mean(axis=0)
+        n = len(place)
+        rest = residuals - self._mean
+        # Without a trend, what one measurement is told by the mean of the others.
+        alone = rest * n / max(n - 1, 1)
+        best: FloatArray = (alone**2).mean(axis=0)
+        x = features.expand(place)
+        weights = np.zeros((x.shape[1], rest.shape[1]))
+        for ridge in RIDGES if n > 2 else ():
+            solve = np.linalg.solve(x.T @ x + ridge * n * np.eye(x.shape[1]), x.T)
+            # A linear smoother's error at a point left out: its residual over one less its own leverage
+            # (Golub, Heath & Wahba 1979, Technometrics 21, equation 1.6), the mean's leverage included.
+            leverage = np.einsum("nk,kn->n", x, solve) + 1 / n
+            error = (rest - x @ (solve @ rest)) / np.maximum(1 - leverage, 1e-3)[:, None]
+            found = (error**2).mean(axis=0)
+            better = found < best
+            weights[:, better] = (solve @ rest)[:, better]
+            best = np.where(better, found, best)
+        self._weights: FloatArray = weights
+
+    def predict(self, place: FloatArray) -> FloatArray:
+        """(n, q)"""
+        return np.asarray(self._mean + self._features.expand(place) @ self._weights)

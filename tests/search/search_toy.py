@@ -84,3 +84,14 @@ class Toy:
         out = self._figures(points)
         out["feasible"] = out["n_params"] <= self.limit
         return out
+
+    def measured(
+        self, point: IntArray, answer: dict[str, float]
+    ) -> tuple[Outcome, dict[str, np.ndarray[Any, Any]]]:
+        found = self.outcome(point[None])
+        figures = np.array(
+            [[answer.get(o.name, v) for o, v in zip(self.objectives, found.figures[0], strict=True)]]
+        )
+        return Outcome(self.objectives, figures, found.constraints), {
+            name: np.array([value]) for name, value in answer.items()
+        }

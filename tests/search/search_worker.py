@@ -26,9 +26,9 @@ def patient(design):
 
 
 def shared(url, wanted, sleep=True):
-    storage = open_storage(url, heartbeat=1, grace=2)
+    storage = open_storage(url, heartbeat=1)
     study = SharedStudy(Toy(), AutoSampler(Toy(), seed=0), storage, IDENTITY, patient if sleep else None)
-    study.work(wanted, lambda n: None)
+    study.work(wanted, lambda done, wanted: None)
     return study
 
 

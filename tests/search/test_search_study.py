@@ -137,8 +137,8 @@ def test_measured_trials_replace_modelled_ones_and_failures_are_recorded(tmp_pat
     ]  # fmt: skip
     found = runs[0]
     np.testing.assert_allclose(found.trials["loss"], 1.1 * found.trials["modelled_loss"])
-    assert len(found.trials) + len(found.notes) == 25
-    assert all("out of memory" in note for note in found.notes)
+    assert len(found.trials) + len(found.failures) == 25
+    assert all("out of memory" in f.error for f in found.failures)
     assert runs[1].front.to_csv() == found.front.to_csv()
     assert len(set(zip(*(found.trials[c] for c in ("context_length", "d_model", "n_layers")), strict=True)))
 
