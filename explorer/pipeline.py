@@ -178,6 +178,7 @@ def work(
     *,
     storage: str,
     evaluator: Evaluator | str | None = None,
+    trials: int | None = None,
     heartbeat: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> int:
@@ -193,7 +194,7 @@ def work(
     return evaluate_for(
         Problem(budget),
         storage=storage,
-        trials=wanted.trials,
+        trials=trials or wanted.trials,
         sampler=wanted.sampler,
         seed=wanted.seed,
         evaluator=evaluator,

@@ -16,6 +16,7 @@ COMMANDS = {
     "init": ("study", "Write a commented starter budget that `explore run` accepts."),
     "check": ("study", "Read a budget without searching: size, limits, blind spots."),
     "run": ("study", "Search the designs a budget allows and write a Pareto report."),
+    "worker": ("study", "Evaluate trials of a shared study, and nothing else."),
     "report": ("study", "Draw the report of a finished run again, from its files."),
     "compare": ("study", "Put runs side by side: what changed, and which limit moved it."),
     "inspect": ("design", "Take designs apart: parameters, FLOPs, memory, time, loss."),

@@ -175,21 +175,30 @@ def run(
     raise typer.Exit(0 if result.feasible else 3)
 
 
-@app.command(epilog=examples("explore worker studies/one-node.yaml --storage sqlite:////shared/study.db"))
+@app.command(
+    epilog=examples("explore worker studies/one-node.yaml --storage sqlite:///shared.db --trials 10 --quiet")
+)
 def worker(
     budget: BudgetPath,
     storage: Annotated[
         str, typer.Option(metavar="URL", help="The study's storage, as `explore run --storage` has it.")
     ],
     evaluator: EvaluatorName = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Trials of a study that `explore run` has not joined; default: the budget's."
+        ),
+    ] = None,
     heartbeat: Heartbeat = 20,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Evaluate trials of a shared study, and nothing else; ends when the study has all its trials.
+    """Evaluate trials of a shared study, and nothing else.
 
-    Takes new and waiting trials and those that dead workers left. How many trials the study is to have, by
-    which sampler and seed, is what `explore run` on the same storage asked for, else what the budget says.
+    Takes new and waiting trials and those that dead workers left, and ends when the study has all it wants.
+    How many, by which sampler and seed, is what `explore run` on the same storage asked for, else what the
+    budget says.
     """
     chosen = _load(budget)
     from explorer.cli.progress import Progress
@@ -202,6 +211,7 @@ def worker(
                 chosen,
                 storage=storage,
                 evaluator=evaluator,
+                trials=trials,
                 heartbeat=heartbeat,
                 on_progress=progress.update,
             )
