@@ -9,6 +9,7 @@ from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 
+from explorer.errors import ExplorerError
 from explorer.files import write_text
 
 
@@ -26,7 +27,7 @@ def vega() -> str:
 
     # Its names `vega` and `vegaLite` are default exports that these modules do not have; vegaEmbed draws.
     script = inert(str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")))
-    with suppress(OSError):
+    with suppress(ExplorerError):
         write_text(kept, script)
     return script
 
