@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from explorer.cost.activations import Entry, total
-from explorer.cost.flops import flops
+from explorer.cost.flops import Convention, flops
 from explorer.cost.kv_cache import kv_cache_bytes, kv_cache_bytes_per_token, serving_bytes
 from explorer.cost.memory import memory
 from explorer.cost.parameters import parameters
@@ -28,6 +28,10 @@ def anatomy(
     """
     counts, work, held = parameters(design), flops(design), memory(design, plan, hardware.accelerator)
     step = step_time(design, plan, hardware)
+    conventions: tuple[Convention, ...] = ("causal", "full")
+    passes = {
+        c: work.passes(plan.recompute, plan.attention_kernel, c, plan.implementation) for c in conventions
+    }
     asked = Format(name="as asked", weight_bits=int(weight_bits), kv_bits=int(kv_bits))
     served: dict[str, Any] = {"formats": []}
     notes: tuple[str, ...]
@@ -59,9 +63,8 @@ def anatomy(
             "forward_flops_per_token": {c: work.forward_per_token(c) for c in ("causal", "full")},
             "train_flops_per_token": work.train_per_token("causal"),
             "train_flops_per_token_full": work.train_per_token("full"),
-            "hardware_train_flops_per_token": work.hardware_train_per_token(
-                plan.recompute, plan.attention_kernel, "causal"
-            ),
+            "hardware_train_flops_per_token": sum(passes["causal"].values()),
+            "train_flops_per_token_by_pass": passes,
             "attention_flops_share": work.attention_share("causal"),
             "attention_flops_share_full": work.attention_share("full"),
             "forward_flops_per_token_by_operation": work.operations("causal"),

@@ -106,10 +106,24 @@ class Flops:
         implementation: Implementation = "torch",
     ) -> Num:
         """FLOPs per training token that the device executes: model FLOPs, recomputation, flash's fifth product."""
+        return sum(self.passes(recompute, kernel, convention, implementation).values())
+
+    def passes(
+        self,
+        recompute: Recompute = "none",
+        kernel: AttentionKernel = "flash",
+        convention: Convention = "causal",
+        implementation: Implementation = "torch",
+    ) -> dict[str, Num]:
+        """FLOPs per training token by pass; the first two are model FLOPs, all four what the device executes."""
+        forward = self.forward_per_token(convention)
         attention = self.attention_per_token(convention)
-        extra = (ATTENTION_BACKWARD[kernel] - 2) * attention
-        repeated = self.recompute_per_token(recompute, convention, implementation)
-        return 3 * (self.linear_per_token + attention) + extra + repeated
+        return {
+            "forward": forward,
+            "backward": 2 * forward,
+            "attention kernel's own recomputation": (ATTENTION_BACKWARD[kernel] - 2) * attention,
+            "checkpointing's recomputation": self.recompute_per_token(recompute, convention, implementation),
+        }
 
     def attention_share(self, convention: Convention = "causal", *, head: bool = True) -> Num:
         """Core attention's share of the forward FLOPs, with the output head or without."""

@@ -92,6 +92,11 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         f"attention's quadratic share "
         f"{f['attention_flops_share']:.1%} causal, {f['attention_flops_share_full']:.1%} full"
     )
+    by_pass = f["train_flops_per_token_by_pass"]
+    yield "FLOPs per training token by pass, causal and full; the device executes their sum:"
+    for name, value in by_pass["causal"].items():
+        if value:
+            yield f"  {name:<38}{value:>20,.0f}{by_pass['full'][name]:>20,.0f}"
     plan = found["plan"]
     yield (
         f"memory per GPU: {format_bytes(m['peak_device_bytes'])} on the device "

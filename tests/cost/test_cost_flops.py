@@ -106,6 +106,14 @@ def test_recomputation() -> None:
     assert found.recompute_per_token("selective") == attention
     assert found.recompute_per_token("full", implementation="megatron") == layers + attention
     assert found.recompute_per_token("full") == layers + attention - 2 * 11008 * 4096 * 32
+    passes = found.passes("full", "flash", "full", "megatron")
+    assert list(passes.values()) == [
+        found.forward_per_token("full"),
+        2 * found.forward_per_token("full"),
+        0.5 * found.attention_per_token("full"),
+        layers + found.attention_per_token("full"),
+    ]
+    assert sum(passes.values()) == found.hardware_train_per_token("full", "flash", "full", "megatron")
     flash = found.hardware_train_per_token("none", "flash")
     assert flash - found.train_per_token() == 0.5 * attention
 
