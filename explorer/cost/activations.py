@@ -4,6 +4,10 @@
 the fused block of Korthikanti 2022 (arXiv:2205.05198, section 4.1). An entry also says how tensor
 parallelism splits it: `sequence` only with sequence parallel, `width` and `heads` always, `kv` over at
 most n_kv_heads ranks, `whole` never. A tensor that two operations keep is one entry.
+
+Equal to autograd's count, to the byte, for the blocks of GPT-2, GPT-NeoX, OPT, StarCoder 1 and 2, LLaMA, Mistral,
+Qwen 2 and 3, OLMo 1 and 2, Gemma 1 and 3, Mixtral and DeepSeek V3 (tests/records/activations.json). Blocks with partly
+rotated heads (Phi, StableLM, GLM) keep 2·n_heads·d_head bytes per token more, which a design does not tell.
 """
 
 from __future__ import annotations
@@ -121,7 +125,7 @@ def _torch(design: Design, plan: Plan, kinds: Storage) -> Ledger:
     d, e = design.d_model, kinds.activation
     # Autocast casts a linear's input anew for each linear that reads it; compiled, once.
     mixed = plan.precision == "amp" and not plan.compiled
-    packed = not design.gated
+    packed = _packed(design)
     products = 2 if _latent(design) else 3
     qkv_reads = 1 if packed or not mixed else products
     ffn_reads = 2 if mixed and design.gated else 1
@@ -168,9 +172,20 @@ def _torch(design: Design, plan: Plan, kinds: Storage) -> Ledger:
         ffn=sparse,
         dense_ffn=tuple(dense) if experts else (),
         outside=_torch_outside(design, plan, kinds, outer_norm),
-        embedding=(Entry("embedding dropout mask", 1 * d, "sequence"),) if plan.dropout else (),
+        embedding=_torch_embedding(design, plan),
         assumptions=tuple(assumptions),
     )
+
+
+def _packed(design: Design) -> bool:
+    """One product makes queries, keys and values: plain blocks, but for OPT and StarCoder 2."""
+    starcoder2 = design.position == "rope" and not design.parallel_block
+    return not (design.gated or _opt(design) or starcoder2)
+
+
+def _opt(design: Design) -> bool:
+    """OPT: a plain block with ReLU and learned positions."""
+    return design.ffn == "relu" and design.position == "learned"
 
 
 def _latent(design: Design) -> bool:
@@ -186,11 +201,19 @@ def _flag_one(design: Design) -> int:
 def _torch_norm(design: Design, kinds: Storage) -> Num:
     """One norm, without its output. Layer norm is a fused kernel (input and two fp32 statistics);
     RMS norm runs as separate operations in fp32: its input, the normalised rows, the inverse root."""
+    if design.norm == "layernorm-noweight":
+        # OLMo casts to fp32 first.
+        return 4 * design.d_model + 8
     if design.norm != "rmsnorm":
         return kinds.residual * design.d_model + 8
-    # Gemma multiplies by its weight in fp32; the others have cast back by then.
-    normalised = 4 if kinds.residual == 4 or design.ffn == "geglu" else kinds.activation
-    return (4 + normalised) * design.d_model + 4
+    return (4 + _normalised(design, kinds.residual, kinds.activation)) * design.d_model + 4
+
+
+def _normalised(design: Design, source: float, cast: float) -> float:
+    """Bytes per entry of an RMS norm's normalised rows: Gemma and OLMo 2 multiply by the weight in fp32, the
+    others have cast back by then (to `cast` where `source`, the norm's input, is in 16 bits)."""
+    olmo2 = design.qk_norm == "full" and not np.any(np.asarray(design.n_experts))
+    return 4 if source == 4 or design.ffn == "geglu" or olmo2 else cast
 
 
 def _compiled_norm(design: Design, size: float) -> Num:
@@ -208,7 +231,7 @@ def _torch_attention(design: Design, plan: Plan, kinds: Storage) -> list[Entry]:
     if design.qk_norm != "none":
         statistics = (1, 1) if design.qk_norm == "full" else (h, design.n_kv_heads)
         # Compiled, the projection is kept and its fp32 copies are made again.
-        size = e if plan.compiled else 4 + e
+        size = e if plan.compiled else 4 + _normalised(design, e, e)
         entries.append(Entry("query norm", size * q + 4 * statistics[0], "heads"))
         entries.append(Entry("key norm", size * k + 4 * statistics[1], "kv"))
     if plan.attention_kernel == "naive" and not _fused_grouping(design):
@@ -270,7 +293,7 @@ def _torch_core(design: Design, plan: Plan, kinds: Storage, width: Num) -> list[
 
 def _fused_grouping(design: Design) -> bool:
     """GPT-2's attention: softmax in the working precision, keys and values not repeated."""
-    plain = not design.gated and design.position == "learned"
+    plain = not design.gated and design.position == "learned" and not _opt(design)
     return plain and bool(np.all(np.asarray(design.n_kv_heads == design.n_heads)))
 
 
@@ -290,7 +313,10 @@ def _torch_ffn(design: Design, plan: Plan, kinds: Storage) -> list[Entry]:
             Entry("up", e * ff, "width"),
             Entry("feed-forward out input", e * ff, "width"),
         ]
-    if plan.fused_activation or plan.compiled or design.ffn == "relu":
+    if design.ffn == "relu":
+        # The result, which the last product reads, is all that its backward pass needs.
+        return [Entry("feed-forward out input", e * ff, "width")]
+    if plan.fused_activation or plan.compiled:
         return [
             Entry("activation input", e * ff, "width"),
             Entry("feed-forward out input", e * ff, "width"),
@@ -319,6 +345,12 @@ def _torch_experts(design: Design, kinds: Storage) -> list[Entry]:
         Entry("experts", 4 * e * width, "width"),
         Entry("shared experts", 4 * e * design.n_experts_shared * design.d_ff_expert, "width"),
     ]
+
+
+def _torch_embedding(design: Design, plan: Plan) -> tuple[Entry, ...]:
+    """Dropout's mask; OPT looks up positions (int64) of its own for every sequence."""
+    entries = (Entry("embedding dropout mask", 1 * design.d_model, "sequence"),) if plan.dropout else ()
+    return (*entries, Entry("positions", 8, "sequence")) if _opt(design) else entries
 
 
 def _torch_outside(design: Design, plan: Plan, kinds: Storage, norm: Num) -> tuple[Entry, ...]:
@@ -379,7 +411,7 @@ def _megatron(design: Design, plan: Plan, kinds: Storage) -> Ledger:
     if plan.dropout:
         attention.append(Entry("attention dropout mask", 1 * d, "sequence"))
         ffn.append(Entry("feed-forward dropout mask", 1 * d, "sequence"))
-    before = 2 if design.gated else 1
+    before = 2 if design.gated else 0 if design.ffn == "relu" else 1
     dense = [
         *ffn,
         Entry("activation input", before * e * ff, "width"),

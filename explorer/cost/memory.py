@@ -225,7 +225,10 @@ class _State:
         held_layer = layer * (persistent + matrices)
         held_first = Instant(held_layer, first * (persistent + others))
         held_last = Instant(held_layer, last * (persistent + others))
-        copies_layer = _times(counts.per_layer_matmul, copies)
+        # Experts are copied whether or not a token meets them.
+        mixture = np.any(np.asarray(design.n_experts))
+        experts = counts.attention_matmul_per_layer + counts.ffn_per_layer
+        copies_layer = _times(experts if mixture else counts.per_layer_matmul, copies)
         saved_last = Instant(kept, _add(dense_extra, stash, ends, _times(alone, entry)))
         saved_first = Instant(
             kept * in_flight, _add(stash, _times(_add(dense_extra, entry), in_flight), alone * ends)

@@ -25,11 +25,26 @@ N = parameters(LLAMA).total
 @pytest.mark.parametrize(("precision", "implementation", "persistent", "gradient"), [
     ("fp32", "torch", 12, 4), ("amp", "torch", 12, 4), ("bf16", "torch", 6, 2), ("bf16-mixed", "torch", 14, 2),
     ("bf16-mixed", "megatron", 14, 4),
+    # One GPU: fp32 weights and the bf16 ones that FSDP computes with; fp8 copies live within a step.
+    ("fsdp-mixed", "torch", 14, 4), ("fp8", "torch", 14, 4), ("fp8", "megatron", 14, 4),
+    ("fp32", "megatron", 12, 4), ("bf16", "megatron", 6, 2),
 ])  # fmt: skip
 def test_persistent_bytes(precision: Precision, implementation: str, persistent: int, gradient: int) -> None:
     found = memory(LLAMA, Plan(precision=precision, implementation=implementation))  # type: ignore[arg-type]
     assert found.parameter_bytes + found.optimizer_bytes == persistent * N
     assert found.gradient_bytes == gradient * N
+
+
+def test_fp8_copies_of_every_experts_weights_live_through_the_step() -> None:
+    # Transformer Engine: an fp8 weight and its transpose, two bytes per matrix entry, active or not.
+    mixture = LLAMA.with_(n_experts=8, n_experts_active=2, d_ff_expert=1024)
+    for design in (LLAMA, mixture):
+        fp8, bf16 = (
+            memory(design, Plan(precision=name, implementation="megatron")).instants["loss, backward"]  # type: ignore[arg-type]
+            for name in ("fp8", "bf16-mixed")
+        )
+        outside = parameters(design).embedding + parameters(design).norms
+        assert fp8 - bf16 == 2 * (parameters(design).total - outside)
 
 
 def test_megatron_is_18_bytes_or_6_and_12_sharded() -> None:
