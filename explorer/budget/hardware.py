@@ -70,7 +70,7 @@ class Hardware(Section):
     goodput: Share = 1.0
     """Share of wall time that trains; failures, restarts and checkpoints take the rest."""
     mfu: Share | None = None
-    """Your own measured model FLOPs utilisation (causal, no recompute); replaces the model's level."""
+    """Your own measured model FLOPs utilisation, a share of the peak (causal, no recompute); replaces the model's level."""
 
     @property
     def device(self) -> Accelerator:

@@ -80,7 +80,10 @@ def _tidy(node: Any, definitions: Json) -> Any:
     if "propertyNames" in node:
         values = kept.pop("additionalProperties")
         kept |= {
-            "properties": dict.fromkeys(node["propertyNames"]["enum"], values),
+            "properties": {
+                name: values | {"description": f"{name}: {kept.get('description', '')}".rstrip(": ")}
+                for name in node["propertyNames"]["enum"]
+            },
             "additionalProperties": False,
         }
     return {

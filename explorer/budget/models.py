@@ -55,7 +55,7 @@ class Quality(Section):
     aspect: Literal["mixed", "none", "gemstones", "levine"] = "mixed"
     """How the aspect ratio d_model / n_layers counts; `mixed` draws among the others."""
     nu: Number | None = None
-    """Fixes how fast the gain from context falls with model size; default: drawn from its prior."""
+    """Fixes the exponent by which the gain from context falls with model size; default: drawn from its prior."""
 
 
 _METRIC: Json = {"enum": list(METRICS), "description": "A figure of a design, better when smaller or larger."}

@@ -39,11 +39,11 @@ class Axis(Section):
     forms: ClassVar[tuple[Json, ...]] = (WHOLE, {"type": "array", "items": WHOLE, "minItems": 1})
 
     low: Whole = Field(alias="from")
-    """Smallest value."""
+    """Smallest value; in the axis's own unit: tokens, elements or layers."""
     high: Whole = Field(alias="to")
-    """Largest value."""
+    """Largest value; in the axis's own unit: tokens, elements or layers."""
     multiple_of: Whole = 1
-    """Every value is a multiple of this."""
+    """Every value is a multiple of this; in the axis's own unit."""
     per_octave: Whole | None = None
     """Values per doubling, rounded to multiples; default: every multiple in the range."""
     listed: tuple[Whole, ...] = Field(default=(), exclude=True, json_schema_extra={"x-hidden": True})
@@ -205,11 +205,11 @@ class Space(Section):
     context_length: Axis = Field(default=Axis(low=1024, high=131_072, per_octave=4, multiple_of=256))
     """Tokens in one training sequence."""
     d_model: Axis = Field(default=Axis(low=512, high=16_384, multiple_of=128))
-    """Width of the residual stream."""
+    """Width of the residual stream, in elements."""
     n_layers: Axis = Field(default=Axis(low=4, high=128))
-    """Transformer blocks."""
+    """Transformer blocks (layers)."""
     d_head: Wholes = (128,)
-    """Width of one attention head."""
+    """Width of one attention head, in elements."""
     n_kv_heads: Annotated[tuple[KvHeads, ...], BeforeValidator(as_tuple), OneOrMany()] = ("all",)
     """Key-value heads; 'all' is multi-head attention. The loss is blind to it."""
     ffn: Annotated[tuple[FfnChoice, ...], BeforeValidator(as_tuple), OneOrMany()] = (
@@ -217,7 +217,7 @@ class Space(Section):
     )
     """Feed-forward part: kind, and ratio of its inner width to d_model. The loss is blind to it."""
     vocab_size: Wholes = (32_000,)
-    """Rows of the embedding. The loss is blind to it."""
+    """Rows of the embedding (tokens). The loss is blind to it."""
     attention: Annotated[tuple[Attention, ...], BeforeValidator(as_tuple), OneOrMany()] = (Attention(),)
     """`full`, {window: 4096, global_every: 6} or {window, global, random}. The loss is blind to it."""
     schedule: Annotated[tuple[Schedule, ...], BeforeValidator(_schedules), OneOrMany()] = (Schedule(),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,31 @@ def test_it_is_draft_07_without_references_or_own_keywords() -> None:
 
 
 def test_every_field_says_what_it_is() -> None:
-    silent = [
-        path for path, node in nodes(schema()) if not node.get("description") and "peak_flops." not in path
-    ]
+    silent = [path for path, node in nodes(schema()) if not node.get("description")]
     assert silent == []
+
+
+UNITS = re.compile(
+    r"[Tt]okens|bytes|FLOP|GPU|hours|days|[Ss]hare|watts|[Bb]its|parameters|[Ss]equences|layers?|heads|elements"
+    r"|[Dd]evices|units|[Dd]esigns|stages|Keys|Replicas|Price|[Rr]atio|over d_model|exponent|own unit|per doubling"
+)
+PURE = {".search.seed"}
+
+
+def test_every_number_says_its_unit() -> None:
+    silent = {
+        path
+        for path, node in nodes(schema())
+        if numeric(node) and not UNITS.search(node.get("description", ""))
+    }
+    assert silent == PURE
+
+
+def numeric(node: dict[str, Any]) -> bool:
+    """Whether a number may stand there, alone or in a list."""
+    forms = [node, *node.get("anyOf", ())]
+    listed = (form["items"] for form in forms if isinstance(form.get("items"), dict))
+    return any(form.get("type") in ("number", "integer") for form in forms) or any(map(numeric, listed))
 
 
 @pytest.mark.parametrize(
