@@ -65,7 +65,7 @@ def limits(
     """The largest context and micro-batch of a single design on `hardware`.
 
     A `Setting` (or a plan on one GPU, taken as its template) asks for training under every recompute
-    mode and layout of its implementation; a plan that already spans several GPUs keeps its layout.
+    mode of its implementation (and its own) and every layout; a plan that already spans several GPUs keeps its layout.
     Serving follows in every one of `formats`, on one GPU and split over a node's. One micro-batch per
     step and rank: accumulating more adds gradients, not activations. The default limit is the device's
     memory.
@@ -75,7 +75,7 @@ def limits(
     laid_out = isinstance(plan, Plan) and plan.n_gpus != 1
     layouts = [("as given", template)] if laid_out else list(_layouts(design, template, hardware))
     found = []
-    for recompute in RECOMPUTES[template.implementation]:
+    for recompute in dict.fromkeys((*RECOMPUTES[template.implementation], template.recompute)):
         for layout, candidate in layouts:
             try:
                 found.append(_training(design, candidate.with_(recompute=recompute), layout, hardware, limit))

@@ -20,6 +20,16 @@ def test_bisection_finds_the_last_that_fits(answer: int) -> None:
     assert largest_whole(lambda n: n <= answer) == answer
 
 
+def test_a_mode_asked_for_is_among_the_answers() -> None:
+    hardware = Hardware(accelerator=catalog.accelerator("h100-sxm-80gb"))
+    rows = limits(
+        catalog.model("gpt2").design, Plan(recompute="selective", attention_kernel="naive"), hardware
+    )
+    by = {row.setting: row.largest_context for row in rows if row.purpose == "training"}
+    assert set(by) == {"none", "selective-op", "full", "selective"}
+    assert by["none"] < by["selective"]
+
+
 def test_what_never_ends_has_no_limit() -> None:
     assert largest_whole(lambda _: True) is None
     # Every layer keeps 128 keys: another token takes no memory.
