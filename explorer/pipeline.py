@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.errors import ExplorerError
-from explorer.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +100,7 @@ def run(
     with clock("evidence"):
         claims = tuple(ledger(budget.quality.law))
         if picks:
-            evidence = gather(problem, setting, search, picks["best-loss"])
+            evidence = gather(problem, setting, search, picks)
     return Result(
         budget=budget,
         trials=search.trials,
@@ -243,7 +242,7 @@ def export(source: str, target: str, pick: str) -> str:
     folder = Path(source)
     if not (folder / "summary.json").is_file():
         return write(named(source), None, target)
-    from explorer.evidence import design_of, plan_of
+    from explorer.evidence import written
     from explorer.result import load
     from explorer.search import Problem
 
@@ -253,17 +252,7 @@ def export(source: str, target: str, pick: str) -> str:
     row = int(pick) if pick.isdigit() else result.picks[pick]
     if row >= len(result.front):
         raise ExplorerError(f"--pick {row}: the front has rows 0 to {len(result.front) - 1}")
-    chosen = result.front.iloc[row]
-    problem = Problem(result.budget)
-    design = design_of(problem, chosen)
-    remarks = (
-        f"expected peak device memory: {format_bytes(float(chosen['peak_device_bytes']))} per GPU",
-        f"expected throughput: {float(chosen['tokens_per_second_per_gpu']):,.0f} tokens/s per GPU",
-        f"predicted loss: {float(chosen['loss']):.4f} nats per token",
-    )
-    return write(
-        design, plan_of(problem, design), target, n_tokens=float(chosen["n_tokens"]), remarks=remarks
-    )
+    return written(Problem(result.budget), result.front.iloc[row], target)
 
 
 def with_search(

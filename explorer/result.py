@@ -7,7 +7,7 @@ Files (see README, "What a run writes"): `trials.parquet`, `front.csv`, `summary
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from explorer.budget import Budget
     from explorer.claims.records import Claim, Trade, Verdict
     from explorer.search.agreement import Agreement, Failure
+
+
+MOST_SHOWN = 80
+"""Designs of a front that a report lists, takes apart and exports; with three objectives it has thousands."""
+
+
+def shown_rows(n: int, picks: Iterable[int]) -> list[int]:
+    """Row numbers of a front of `n` designs that a report shows: all, or evenly taken ones and the picks."""
+    step = max(1, -(-n // MOST_SHOWN))
+    return sorted({*range(0, n, step), *(k for k in picks if k < n)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +76,8 @@ class Evidence:
     """The best design over context lengths, long form: `context_length`, `quantity` (`memory_bytes`,
     `flops_per_token`, `seconds_per_token`), `part`, `value`."""
     anatomies: tuple[dict[str, Any], ...]
-    """One per row of the front, in its order: parameters, flops, memory, time taken apart."""
+    """One per row of the front, in its order: parameters, flops, memory, time taken apart at full context; of a
+    staged design, under `short`, the same at its short window. Empty for rows that are not shown."""
     models: pd.DataFrame
     """Published models near the budget: `name`, `context_length`, `d_model`, `n_layers`, `n_params`."""
     importance: pd.DataFrame
@@ -75,7 +86,25 @@ class Evidence:
     """`flops`: context at which attention's quadratic FLOPs equal the linear ones for the best design,
     causal; `seconds`: the same in step time (nan where there is none)."""
     model_anatomies: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-    """Published models taken apart as `anatomies` are, by name, under the budget's hardware."""
+    """Published models taken apart as `anatomies` are, by name, at their own context under the budget's
+    hardware."""
+    sensitivities: pd.DataFrame | None = None
+    """What 10% more of a lever does around each row of the front: `row`, `lever`, `low` and `high` (the
+    neighbours compared), `loss` and `loss_same_tokens` (nats/token), `memory`, `hours`, `tokens` (shares)."""
+    outside: tuple[tuple[str, ...], ...] = ()
+    """Per row of the front, the quantities of the law outside what it was fitted on."""
+    inside: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """The feasible designs of lowest loss within the law's domain: `wholly`, and `context` (in context and
+    schedule); rows as the front's, with `outside`. A key is missing where there is none."""
+    domain: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Quantity → the range that the law was fitted on."""
+    corpus_fronts: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """The exact front on every other corpus, rows as the trials'."""
+    baseline: dict[str, Any] | None = None
+    """The named baseline at its own shape and context under the same limits; a row as the front's."""
+    exports: dict[str, Any] = field(default_factory=dict)
+    """`lines`, `names` (target → file name) and `texts`: target → row of the front (as text) → the numbers of
+    its lines, or why the target cannot express it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +186,7 @@ class Result:
                 f"{format_count(float(row['n_tokens'])):>6} tokens  loss {row['loss']:.4f} nats/token  "
                 f"{row['gpu_hours']:,.0f} GPU-hours ({row['days']:,.1f} days)  "
                 f"{format_bytes(float(row['peak_device_bytes']))} per GPU"
+                + ("  (extrapolated beyond the law's domain)" if bool(row.get("extrapolated", False)) else "")
             )
         s = self.search
         for a in s.agreement:
@@ -263,9 +293,13 @@ def load(folder: str | Path) -> Result:
     search["failures"] = tuple(Failure(**a) for a in search["failures"])
     evidence = data["evidence"]
     if evidence is not None:
-        for name in ("plane", "sweep", "models", "importance"):
-            evidence[name] = pd.DataFrame(evidence[name])
+        for name in ("plane", "sweep", "models", "importance", "sensitivities"):
+            if evidence.get(name) is not None:
+                evidence[name] = pd.DataFrame(evidence[name])
         evidence["anatomies"] = tuple(evidence["anatomies"])
+        evidence["outside"] = tuple(tuple(names) for names in evidence.get("outside", ()))
+        fronts = evidence.get("corpus_fronts", {})
+        evidence["corpus_fronts"] = {k: pd.DataFrame(v) for k, v in fronts.items()}
         evidence = Evidence(**evidence)
     return Result(
         budget=load_budget(folder / "budget.yaml"),
@@ -293,4 +327,7 @@ def _row(table: pd.DataFrame, row: int) -> dict[str, Any]:
 
 
 def _unfolded(value: Any) -> Any:
-    return value.to_dict(orient="list") if hasattr(value, "columns") else value
+    """Tables, also those in a mapping, as columns of lists."""
+    if hasattr(value, "columns"):
+        return value.to_dict(orient="list")
+    return {k: _unfolded(v) for k, v in value.items()} if isinstance(value, Mapping) else value

@@ -160,16 +160,28 @@ def landscapes(problem: Problem, reference_context: float, n_counts: str) -> lis
     return [join(list(one)) for one in zip(*parts, strict=True)]
 
 
+def lattice_points(lattice: Lattice, g: Landscape, contexts: Index, shapes: Index) -> IntArray:
+    """Lattice indices (n, 9) of designs in rows and columns of a landscape; (0, 9) where its schedule is not listed."""
+    listed = {(one.staged_from, one.staged_share): k for k, one in enumerate(lattice.schedule)}
+    at = listed.get((g.staged_from, g.staged_share))
+    if at is None:
+        return np.empty((0, len(AXES)), dtype=np.int64)
+    columns = {
+        **{name: index[shapes] for name, index in g.choices.items()},
+        "schedule": np.full(len(shapes), at),
+        "context_length": np.searchsorted(lattice.context_length, g.contexts[contexts]),
+        "d_model": np.searchsorted(lattice.d_model, g.d_model[shapes]),
+        "n_layers": np.searchsorted(lattice.n_layers, g.n_layers[shapes]),
+    }
+    return np.stack([columns[name] for name in AXES], axis=1).astype(np.int64)
+
+
 def nearest_points(problem: Problem, grids: Iterable[Landscape], n: int) -> IntArray:
     """Lattice indices (≤ n, 9) of the designs whose largest excess over any limit is least, least first."""
     lattice = problem.lattice
-    listed = {(one.staged_from, one.staged_share): k for k, one in enumerate(lattice.schedule)}
     found: list[IntArray] = []
     excesses: list[FloatArray] = []
     for g in grids:
-        at = listed.get((g.staged_from, g.staged_share))
-        if at is None:
-            continue
         worst = np.where(g.exists, -np.inf, np.inf)
         for value in g.excess.values():
             worst = np.maximum(worst, value)
@@ -177,18 +189,9 @@ def nearest_points(problem: Problem, grids: Iterable[Landscape], n: int) -> IntA
         worst[~np.isin(g.contexts, lattice.context_length)] = np.inf
         flat = np.argsort(worst, axis=None, kind="stable")[:n]
         flat = flat[np.isfinite(worst.ravel()[flat])]
-        c, s = np.unravel_index(flat, g.shape)
-        columns = {
-            **{name: index[s] for name, index in g.choices.items()},
-            "schedule": np.full(len(flat), at),
-            "context_length": np.searchsorted(lattice.context_length, g.contexts[c]),
-            "d_model": np.searchsorted(lattice.d_model, g.d_model[s]),
-            "n_layers": np.searchsorted(lattice.n_layers, g.n_layers[s]),
-        }
-        found.append(np.stack([columns[name] for name in AXES], axis=1).astype(np.int64))
-        excesses.append(worst.ravel()[flat])
-    if not found:
-        return np.empty((0, len(AXES)), dtype=np.int64)
+        points = lattice_points(lattice, g, *np.unravel_index(flat, g.shape))
+        found.append(points)
+        excesses.append(worst.ravel()[flat[: len(points)]])
     order = np.argsort(np.concatenate(excesses), kind="stable")[:n]
     return np.concatenate(found)[order]
 

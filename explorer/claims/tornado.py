@@ -94,7 +94,9 @@ def deciders(setting: Setting, draws: quality.Posterior, found: Outcome, centre:
         best = max(shares, key=lambda name: shares[name])
         if shares[best] > 0:
             label, decided_by = _LABELS[best]
-            made[statement] = f"{label} ({shares[best]:.0%} of the variance); to settle it: {decided_by}"
+            made[statement] = (
+                f"{label} ({shares[best]:.0%} of the variance); what would settle it: {decided_by}"
+            )
     return made
 
 

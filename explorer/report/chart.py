@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+MOST_TABLE_ROWS = 60
+"""Rows of a table behind a chart that has one row per design; the rest is in the run's files."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """Text in rows, with what each column means; numbers are already written out."""

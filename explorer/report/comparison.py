@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from explorer.errors import ExplorerError
 from explorer.report import facts as f
-from explorer.report import words
+from explorer.report import story, words
 from explorer.report.chart import Chart, Table, specify
 from explorer.report.facts import Facts
 from explorer.report.figures import axes
@@ -16,6 +16,7 @@ from explorer.report.page import fill
 if TYPE_CHECKING:
     from explorer.result import Result
 
+MOST_SETTINGS = 24
 COLOURS = ["@c0", "@c1", "@c2", "@c3", "@c6", "@c4", "@c7", "@c5"]
 SHAPES = ["circle", "diamond", "triangle-up", "square", "cross", "triangle-down", "stroke", "circle"]
 
@@ -30,7 +31,7 @@ def compare(results: Sequence[Result]) -> str:
     found = [_fronts(feasible)] if feasible else []
     return fill(
         "compare.html", found, names=names, charts=found, overview=_overview(every), used=_used(feasible) if feasible else None,
-        changes=_changes(every), page_state={},
+        changes=_changes(every), settings=_settings(every), page_state={},
     )  # fmt: skip
 
 
@@ -108,31 +109,33 @@ def _overview(every: Mapping[str, Facts]) -> Table:
     rows = []
     for name, facts in every.items():
         if not facts.result.feasible:
-            rows.append((name, "nothing fits", *["—"] * 8))
+            rows.append((name, "nothing fits", *["—"] * 9))
             continue
-        b, verdict = facts.best, facts.result.verdict
+        b = facts.best
+        outside = words.listed(words.lever(x) for x in facts.outside(facts.best_number))
         rows.append(
             (name, facts.corpus, words.whole(b["context_length"]), words.whole(b["d_model"]), words.whole(b["n_layers"]),
              words.count(float(b["n_params"])), f"{float(b['loss']):.4f}", words.hours(float(b["gpu_hours"])),
-             words.listed(words.limit(k) for k in facts.binding(b)) or "none", verdict.sentence if verdict else "—")
+             words.listed(words.limit(k) for k in facts.binding(b)) or "none", outside or "nothing", _called(facts))
         )  # fmt: skip
     return Table(
         caption="The best design of every run",
-        columns=(
-            "Run",
-            "Corpus",
-            "Context c (tokens)",
-            "Width d",
-            "Layers L",
-            "Parameters",
-            "Loss (nats/token)",
-            "Cost",
-            "Used up",
-            "Verdict",
-        ),
+        columns=("Run", "Corpus", "Context c (tokens)", "Width d", "Layers L", "Parameters", "Loss (nats/token)", "Cost",
+                 "Used up", "Extrapolated", "The idea"),
         rows=tuple(rows),
         numeric=frozenset({2, 3, 4, 5, 6, 7}),
-    )
+    )  # fmt: skip
+
+
+def _called(facts: Facts) -> str:
+    """fails (P = 4%)."""
+    verdict = facts.result.verdict
+    if verdict is None:
+        return "—"
+    said = {"holds": "holds", "fails": "fails", "undecided": "is undecided"}[verdict.status]
+    if "holds" not in verdict.statements or not verdict.with_interval:
+        return said
+    return f"{said} (P {words.probability(verdict.statements['holds'].probability.central)})"
 
 
 def _used(every: Mapping[str, Facts]) -> Table:
@@ -157,41 +160,55 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
     return {path: value}
 
 
+def _settings(every: Mapping[str, Facts]) -> Table | None:
+    """What the budgets say differently, one setting a row; what is searched for and the limits come first."""
+    flat = {name: _flat(facts.result.budget.model_dump()) for name, facts in every.items()}
+    keys = [k for k in dict.fromkeys(k for one in flat.values() for k in one) if k != "name"]
+    differ = [k for k in keys if len({_say(k, one.get(k)) for one in flat.values()}) > 1]
+    if not differ:
+        return None
+    return Table(
+        caption="What the budgets say differently",
+        columns=("Setting", *every),
+        rows=tuple((k, *(_say(k, one.get(k)) for one in flat.values())) for k in differ[:MOST_SETTINGS]),
+        left_out=max(0, len(differ) - MOST_SETTINGS),
+    )
+
+
 def _changes(every: Mapping[str, Facts]) -> list[str]:
-    """Against the first run: what the budget says differently, and what moved with it."""
-    (first_name, first), *others = every.items()
-    before = _flat(first.result.budget.model_dump())
-    lines = []
+    """What moved against the first run that found a design: shape, size, and which limits are used up."""
+    found = {name: facts for name, facts in every.items() if facts.result.feasible}
+    lines = [f"{name}: {story.nothing_fits(facts)}" for name, facts in every.items() if name not in found]
+    if not found:
+        return lines
+    (first_name, first), *others = found.items()
     for name, facts in others:
-        after = _flat(facts.result.budget.model_dump())
-        keys = [k for k in dict.fromkeys([*before, *after]) if before.get(k) != after.get(k) and k != "name"]
-        asked = (
-            "; ".join(f"{k}: {_say(k, before.get(k))} → {_say(k, after.get(k))}" for k in keys[:12])
-            or "the same budget"
+        a, b = first.best, facts.best
+        gone = [words.limit(k) for k in first.binding(a) if k not in facts.binding(b)]
+        new = [words.limit(k) for k in facts.binding(b) if k not in first.binding(a)]
+        line = (
+            f"From {first_name} to {name} the best design goes from {f.shape(a)} to {f.shape(b)}: "
+            f"{words.number(float(b['context_length']) / float(a['context_length']), 2)} times the context, "
+            f"{words.number(float(b['n_params']) / float(a['n_params']), 2)} times the parameters."
         )
-        more = f" and {len(keys) - 12} further settings" if len(keys) > 12 else ""
-        moved = ""
-        if first.result.feasible and facts.result.feasible:
-            a, b = first.best, facts.best
-            ratio = float(b["context_length"]) / float(a["context_length"])
-            gone = [words.limit(k) for k in first.binding(a) if k not in facts.binding(b)]
-            new = [words.limit(k) for k in facts.binding(b) if k not in first.binding(a)]
-            moved = (
-                f" The best design goes from {f.shape(a)} to {f.shape(b)}: {words.number(ratio, 3)} times the context, "
-                f"{words.number(float(b['n_params']) / float(a['n_params']), 3)} times the parameters."
-            )
-            if gone or new:
-                moved += f" {words.sentence('; '.join([*([f'no longer used up: {words.listed(gone)}'] if gone else []), *([f'used up now: {words.listed(new)}'] if new else [])]))}"
-        lines.append(f"From {first_name} to {name}: {asked}{more}.{moved}")
+        if gone or new:
+            parts = [f"no longer used up: {words.listed(gone)}"] if gone else []
+            line += f" {words.sentence('; '.join([*parts, *([f'used up now: {words.listed(new)}'] if new else [])]))}"
+        else:
+            line += " The same limits are used up."
+        lines.append(line)
     return lines
 
 
 def _say(key: str, value: Any) -> str:
     if value is None:
         return "not set"
-    if isinstance(value, float) and "memory" in key:
-        return words.memory(value)
-    if isinstance(value, float | int) and not isinstance(value, bool):
-        return words.number(float(value), 4)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float | int):
+        if "memory" in key:
+            return words.memory(value)
+        large = abs(value) >= 1e6
+        return words.count(float(value)) if large else f"{value:,.6g}"
     text = str(value)
     return text if len(text) < 60 else text[:57] + "…"

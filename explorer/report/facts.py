@@ -59,6 +59,13 @@ class Facts:
         return tuple(found) if self.corpus in found else (self.corpus,)
 
     @cached_property
+    def proven(self) -> tuple[str, ...]:
+        """Corpora on which the exact front is known."""
+        evidence = self.result.evidence
+        known = {self.corpus, *(evidence.corpus_fronts if evidence is not None else ())}
+        return tuple(name for name in self.corpora if name in known)
+
+    @cached_property
     def objectives(self) -> tuple[tuple[Metric, str], ...]:
         """Metric and direction of each objective."""
         return tuple((METRICS[o.metric], str(o.direction)) for o in self.result.budget.objectives)
@@ -119,6 +126,20 @@ class Facts:
         over = sorted(self.limits(row).items(), key=lambda kv: -kv[1])
         return "; ".join(f"{words.limit(k)} {over_by(share - 1)}" for k, share in over if share > 1 + 1e-9)
 
+    def outside(self, number: int) -> tuple[str, ...]:
+        """The law's quantities that a row of the front has outside what the law was fitted on."""
+        evidence = self.result.evidence
+        return evidence.outside[number] if evidence is not None and number < len(evidence.outside) else ()
+
+    @cached_property
+    def inside(self) -> dict[str, dict[str, Any]]:
+        """The best designs within the law's domain that are not the best design itself, by how far within."""
+        evidence = self.result.evidence
+        keys = ("context_length", "d_model", "n_layers", "staged_from")
+        best = tuple(float(self.best.get(k, 0) or 0) for k in keys)
+        rows = dict(evidence.inside) if evidence is not None else {}
+        return {k: row for k, row in rows.items() if tuple(float(row.get(n) or 0) for n in keys) != best}
+
     @cached_property
     def extrapolated_share(self) -> float | None:
         """Share of the front outside the law's domain; None where the tables do not say."""
@@ -143,7 +164,21 @@ def schedule(row: Mapping[str, Any] | pd.Series[Any]) -> str:
     start = float(row.get("staged_from", 0) or 0)
     if not start > 0:
         return "constant"
-    return f"staged ({words.whole(start)}, last {words.percent(float(row['staged_share']))} at c)"
+    return f"staged ({words.whole(start)}, last {100 * float(row['staged_share']):g}% at c)"
+
+
+def trained(row: Mapping[str, Any] | pd.Series[Any]) -> str:
+    """`, trained at 8,192 tokens and for the last 5% of the tokens at c`; nothing for a constant schedule."""
+    start = float(row.get("staged_from", 0) or 0)
+    if not start > 0:
+        return ""
+    share = f"{100 * float(row['staged_share']):g}%"
+    return f" (staged: {words.whole(start)} tokens first, c for the last {share} of the tokens)"
+
+
+def ways(row: Mapping[str, Any] | pd.Series[Any]) -> str:
+    """How the GPUs share the work: TP 4 × PP 2 × CP 64."""
+    return plan(row).split(", ")[0]
 
 
 def plan(row: Mapping[str, Any] | pd.Series[Any]) -> str:

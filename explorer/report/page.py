@@ -20,6 +20,7 @@ from explorer.report.figures import (
     exchange,
     front,
     measured,
+    near,
     parallel,
     plane,
     search,
@@ -53,8 +54,12 @@ def render(result: Result) -> str:
         facts=facts,
         charts={c.name: c for c in found},
         answer=story.answer(facts),
+        extrapolation=story.extrapolation(facts),
+        baseline=story.baseline_sentence(facts),
+        targets=sections.targets(facts),
         cards=story.cards(facts),
         doubts=story.doubts(facts),
+        first_doubts=story.first_doubts(facts),
         verdicts=sections.verdicts(facts),
         verdict_cards=sections.verdict_cards(facts),
         arms={k: sections.arms(facts, k) for k in result.trade.corpora} if result.trade else {},
@@ -62,6 +67,8 @@ def render(result: Result) -> str:
         failures=measured.failures(facts),
         use=sections.use(facts),
         knees=sections.knees(facts),
+        knee_sentence=sections.knee_sentence(facts),
+        chosen=story.chosen(facts),
         front_rows=sections.front_rows(facts),
         front_columns=sections.columns(result.front),
         claims=sections.claims(facts),
@@ -91,6 +98,7 @@ def _every(facts: Facts, table: pd.DataFrame) -> list[Chart]:
         if len(evidence.plane) and evidence.plane["feasible"].any():
             found.append(plane.chart(facts, table))
         found += anatomy.charts(facts)
+        found += near.charts(facts)
         if len(evidence.sweep):
             found += sweep.charts(facts)
     found += measured.charts(facts) + trade.charts(facts) + exchange.charts(facts)
@@ -181,51 +189,68 @@ def _dumps(value: Any) -> str:
 def _state(facts: Facts) -> dict[str, Any]:
     """What the page's script needs besides the tables."""
     evidence = facts.result.evidence
-    apart: dict[str, Any] = {"designs": [], "models": {}, "order": {}, "nearest": []}
+    apart: dict[str, Any] = {"designs": [], "models": {}, "order": {}, "near": [], "best": facts.best_number}
+    exports: dict[str, Any] = {}
     if evidence is not None and any(evidence.anatomies):
-        apart["order"] = {k: v[: anatomy.MOST_PARTS] for k, v in anatomy.order_of(facts).items()}
-        apart["designs"] = [
-            _rounded(anatomy.parts(a)) if a else None for a in evidence.anatomies[: sections.MOST_FRONT_ROWS]
-        ]
-        apart["models"] = {k: _rounded(anatomy.parts(a)) for k, a in evidence.model_anatomies.items() if a}
-        apart["sizes"] = {
-            str(r["name"]): float(r["n_params"])
-            for _, r in evidence.models.iterrows()
-            if r["name"] in evidence.model_anatomies
+        apart["order"] = order = anatomy.order_of(facts)
+        apart["most"], apart["figures"] = anatomy.MOST_PARTS, near.FIGURES
+        apart["designs"] = {k: _stages(a, order) for k, a in enumerate(evidence.anatomies) if a}
+        apart["models"] = {k: _stages(a, order) for k, a in evidence.model_anatomies.items() if a}
+        apart["near"] = {
+            k: {lever: list(line.values()) for lever, line in here.items()}
+            for k, here in near.by_row(facts).items()
         }
-        apart["best"] = facts.best_number
+        exports = _exports(evidence.exports)
     return {
         "corpus": facts.corpus, "corpora": list(facts.corpora), "x": axes.column(facts.x), "y": axes.column(facts.y),
         "xBetter": facts.direction(facts.x), "yBetter": facts.direction(facts.y), "steps": list(plane.STEPS),
-        "axes": _axes(facts), "apart": apart, "name": facts.name, "verdicts": sections.verdict_cards(facts),
+        "axes": _axes(facts), "apart": apart, "exports": exports, "objectives": [axes.column(m) for m, _ in facts.objectives],
+        "lattice": facts.result.search.n_lattice, "proven": list(facts.proven), "name": facts.name, "verdicts": sections.verdict_cards(facts),
     }  # fmt: skip
 
 
-def _rounded(found: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    return {q: {p: float(f"{v:.4g}") for p, v in parts.items()} for q, parts in found.items()}
+def _exports(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Files as numbers of lines; one as long as its target's first is −1 and then what differs: place, line, …"""
+    if not found:
+        return {}
+    texts: dict[str, dict[str, Any]] = {}
+    for target, rows in found["texts"].items():
+        first: list[int] = next((v for v in rows.values() if not isinstance(v, str)), [])
+        texts[target] = {
+            k: [
+                -1,
+                *(n for place, (a, b) in enumerate(zip(first, v, strict=True)) if a != b for n in (place, b)),
+            ]
+            if v is not first and not isinstance(v, str) and len(v) == len(first)
+            else v
+            for k, v in rows.items()
+        }
+    return {"lines": found["lines"], "texts": texts}
 
 
-def _axes(facts: Facts) -> list[dict[str, str]]:
-    """Horizontal axes a reader may choose for the front."""
+def _stages(found: Mapping[str, Any], order: Mapping[str, list[str]]) -> list[Any]:
+    """The bars of one anatomy: (`at 4,096`, quantity → figures in the order of its parts) each."""
+    return [
+        [at, {q: [float(f"{parts[q].get(p, 0):.4g}") for p in order[q]] for q in order}]
+        for at, parts in anatomy.stages(found)
+    ]
+
+
+def _axes(facts: Facts) -> list[dict[str, Any]]:
+    """Axes a reader may choose for the front: every objective, and the figures that people ask about."""
     from explorer.catalog.metrics import METRICS
 
     offered = (
-        "context_length",
-        "n_params",
-        "peak_device_bytes",
-        "kv_cache_bytes",
-        "serving_bytes",
-        "n_tokens",
+        "context_length", "loss", "n_params", "peak_device_bytes", "kv_cache_bytes", "serving_bytes", "n_tokens",
         "tokens_per_second_per_gpu",
-    )
-    names = list(dict.fromkeys([facts.x.name, *offered]))
-    front_table = facts.result.front
+    )  # fmt: skip
+    names = dict.fromkeys([facts.x.name, facts.y.name, *(m.name for m, _ in facts.objectives), *offered])
+    table = facts.result.front
     return [
         {"column": axes.column(METRICS[n]), "title": axes.title(METRICS[n]), "label": METRICS[n].label,
-         "better": facts.direction(METRICS[n])}
+         "better": facts.direction(METRICS[n]), "log": METRICS[n].scale == "log2"}
         for n in names
-        if n in front_table and n != facts.y.name and front_table[n].notna().all() and (front_table[n] > 0).all()
-        and METRICS[n].scale == "log2"
+        if n in table and table[n].notna().all() and ((table[n] > 0).all() or METRICS[n].scale != "log2")
     ]  # fmt: skip
 
 

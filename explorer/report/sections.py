@@ -9,13 +9,11 @@ from explorer.report import facts as f
 from explorer.report import words
 from explorer.report.chart import Table
 from explorer.report.facts import Facts
-from explorer.report.figures import front as front_figure
 from explorer.report.story import STATUS_MARKS
+from explorer.result import shown_rows
 
 if TYPE_CHECKING:
     import pandas as pd
-
-MOST_FRONT_ROWS = 300
 
 
 def arms(facts: Facts, corpus: str) -> Table:
@@ -33,14 +31,14 @@ def arms(facts: Facts, corpus: str) -> Table:
         rows.append(
             (
                 f"{arm.name} · {arm.label}", words.whole(arm.context_length), words.whole(arm.d_model), words.whole(arm.n_layers),
-                arm.schedule if arm.schedule == "constant" else f"staged from {words.whole(arm.staged_from)}, last {words.percent(arm.staged_share)}",
-                words.count(arm.n_params), words.count(arm.n_tokens), words.interval(arm.loss, "loss"),
+                arm.schedule if arm.schedule == "constant" else f"staged from {words.whole(arm.staged_from)}, last {100 * arm.staged_share:g}%",
+                words.count(arm.n_params), words.count(arm.n_tokens), words.interval(arm.loss, "loss", short=True),
                 words.listed(words.limit(b) for b in arm.binds) or "none", used + edge, outside,
             )
         )  # fmt: skip
     return Table(
         caption=f"The arms under the same budget, each at its best, on {corpus}",
-        columns=("Arm", "Context c (tokens)", "Width d", "Layers L", "Schedule", "Parameters", "Training tokens", "Loss", "Stopped by", "Use of limits", "Outside the law’s domain",),
+        columns=("Arm", "Context c (tokens)", "Width d", "Layers L", "Schedule", "Parameters", "Training tokens", "Loss (nats/token, 90% interval)", "Stopped by", "Use of limits", "Outside the law’s domain",),
         rows=tuple(rows),
         numeric=frozenset({1, 2, 3, 5, 6}),
     )  # fmt: skip
@@ -60,10 +58,10 @@ def verdicts(facts: Facts) -> Table | None:
         modelled = not isinstance(t, CorpusTrade) or t.models_context
         staged = t.staged_better
         return (
-            label, words.interval(t.holds, "probability"),
-            words.interval(t.contexts_too_short, "probability") if modelled else "no benefit is modelled",
-            words.interval(staged, "probability") if staged is not None else "no staged schedule",
-            words.interval(context) if modelled else "none is modelled", words.interval(width),
+            label, words.interval(t.holds, "probability", short=True),
+            words.interval(t.contexts_too_short, "probability", short=True) if modelled else "no benefit is modelled",
+            words.interval(staged, "probability", short=True) if staged is not None else "no staged schedule",
+            words.interval(context, short=True) if modelled else "none is modelled", words.interval(width, short=True),
         )  # fmt: skip
 
     for name in [trade.corpus, *(k for k in trade.corpora if k != trade.corpus)]:
@@ -72,14 +70,14 @@ def verdicts(facts: Facts) -> Table | None:
         rows.append(of(f"{trade.corpus}, ν = 0", trade.nu_zero[trade.corpus]))
     rows += [of(f"{trade.corpus}, aspect law {name}", found) for name, found in trade.by_aspect.items()]
     return Table(
-        caption="Probability of each statement, with what it rests on",
+        caption="Probability of each statement and the values it rests on, with 90% intervals",
         columns=(
             "Judged on",
             "The idea holds",
             "Contexts are too short",
             "Staged is better still",
-            "Value of context",
-            "Value of trading width",
+            "Value of context (nats/token)",
+            "Value of trading width (nats/token)",
         ),
         rows=tuple(rows),
     )
@@ -121,22 +119,34 @@ def use(facts: Facts) -> Table:
     )
 
 
+def jumps(facts: Facts) -> list[tuple[pd.Series[Any], float, float]]:
+    """Designs of the front at which 1,024 more tokens of context become much dearer: (row, nats before, after)."""
+    front = facts.result.front
+    if len(front) < 3 or not {"context_length", "loss"} <= set(front.columns):
+        return []
+    by_c = front.sort_values(["context_length", "loss"]).drop_duplicates("context_length")
+    step = by_c["loss"].diff().to_numpy() / (by_c["context_length"].diff().to_numpy() / 1024)
+    found = [
+        (by_c.iloc[k], float(step[k]), float(step[k + 1]))
+        for k in range(1, len(by_c) - 1)
+        if step[k + 1] > 1.5 * step[k] > 0
+    ]
+    found.sort(key=lambda jump: -jump[2] / jump[1])
+    return sorted(found[:4], key=lambda jump: float(jump[0]["context_length"]))
+
+
 def knees(facts: Facts) -> Table | None:
     """Designs of the front at which the exchange rate jumps: offered, not chosen."""
-    result = facts.result
-    if len(result.front) < 3 or not {"context_length", "loss"} <= set(result.front.columns):
-        return None
-    by_c = result.front.sort_values("context_length").drop_duplicates("context_length").reset_index(drop=True)
-    rates = []
-    for k in range(len(by_c) - 1):
-        more = (float(by_c["context_length"][k + 1]) - float(by_c["context_length"][k])) / 1024
-        rates.append((float(by_c["loss"][k + 1]) - float(by_c["loss"][k])) / more)
-    jumps = sorted(range(1, len(rates)), key=lambda k: -(rates[k] / max(rates[k - 1], 1e-9)))[:4]
     rows = tuple(
-        (f.shape(by_c.iloc[k]), words.loss(float(by_c["loss"][k])), _rate(rates[k - 1]), _rate(rates[k]),
-         f"{words.number(rates[k] / max(rates[k - 1], 1e-9), 2)}×")
-        for k in sorted(jumps) if rates[k] > 1.5 * rates[k - 1] > 0
-    )  # fmt: skip
+        (
+            f.shape(row),
+            words.loss(float(row["loss"])),
+            _rate(before),
+            _rate(after),
+            f"{words.number(after / before, 2)}×",
+        )
+        for row, before, after in jumps(facts)
+    )
     if not rows:
         return None
     return Table(
@@ -147,6 +157,25 @@ def knees(facts: Facts) -> Table | None:
     )
 
 
+def knee_sentence(facts: Facts) -> str:
+    """The sharpest of the candidates in words."""
+    found = jumps(facts)
+    if not found:
+        return ""
+    row, before, after = max(found, key=lambda jump: jump[2] / jump[1])
+    return f"The sharpest one is {f.shape(row)}: up to there 1,024 more tokens of context cost {_rate(before)}, beyond it {_rate(after)}."
+
+
+TARGETS = {"hf": "Hugging Face", "megatron": "Megatron-LM", "torchtitan": "torchtitan", "nanogpt": "nanoGPT"}
+
+
+def targets(facts: Facts) -> list[tuple[str, str]]:
+    """Export targets with the file each writes: (`hf`, `Hugging Face config.json`)."""
+    evidence = facts.result.evidence
+    names = evidence.exports.get("names", {}) if evidence is not None else {}
+    return [(key, f"{TARGETS.get(key, key)} {file}") for key, file in names.items()]
+
+
 def _rate(value: float) -> str:
     return f"{value:.5f} nats".replace("-", words.MINUS)
 
@@ -154,7 +183,9 @@ def _rate(value: float) -> str:
 def front_rows(facts: Facts) -> list[dict[str, Any]]:
     """The table of front designs, as cells with the raw number for sorting beside the text."""
     rows = []
-    for k, (_, row) in enumerate(facts.result.front.head(MOST_FRONT_ROWS).iterrows()):
+    candidates = {by.name for by, _, _ in jumps(facts)}
+    for k in shown_rows(len(facts.result.front), facts.picks):
+        row = facts.result.front.iloc[k]
         cells = []
         for key, _label, show in columns(facts.result.front):
             value = row[key]
@@ -163,7 +194,7 @@ def front_rows(facts: Facts) -> list[dict[str, Any]]:
         rows.append(
             {
                 "id": k, "cells": cells, "schedule": f.schedule(row), "plan": f.plan(row), "binds": binds,
-                "pick": facts.picks.get(k, ""), "shape": f.shape(row),
+                "pick": ", ".join(x for x in (facts.picks.get(k, ""), "knee candidate" if k in candidates and "knee" not in facts.picks.get(k, "") else "") if x), "shape": f.shape(row),
                 "exact": "yes" if bool(row.get("on_exact_front", False)) else "no",
                 "outside": "yes" if "extrapolated" in row and bool(f.flags(facts.result.front["extrapolated"].iloc[[k]]).iloc[0]) else "no",
             }
@@ -243,17 +274,3 @@ def nearest(facts: Facts) -> Table:
         columns=("Design", *(words.sentence(words.limit(n))[:-1] for n in names)),
         rows=tuple(rows),
     )
-
-
-__all__ = [
-    "arms",
-    "claims",
-    "columns",
-    "front_figure",
-    "front_rows",
-    "knees",
-    "nearest",
-    "use",
-    "verdict_cards",
-    "verdicts",
-]

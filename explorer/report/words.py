@@ -43,6 +43,8 @@ CHOICE_LABELS = {
     "n_tokens": "training tokens D",
     "tokens_per_parameter": "tokens per parameter",
     "aspect": "aspect ratio d/L",
+    "tokens_per_param": "tokens per parameter",
+    "staged_share": "share of tokens at full length",
 }
 
 
@@ -54,6 +56,14 @@ def limit(name: str) -> str:
 def lever(name: str) -> str:
     """A lever's name in words."""
     return CHOICE_LABELS.get(name, name.replace("_", " "))
+
+
+def plainly(text: str) -> str:
+    """A sentence with the field names in it (`n_layers`) said in words."""
+    for name in sorted(CHOICE_LABELS, key=len, reverse=True):
+        if "_" in name:
+            text = text.replace(name, CHOICE_LABELS[name])
+    return text
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -103,9 +113,12 @@ def memory(value: float) -> str:
 
 def nats(value: float, *, signed: bool = False) -> str:
     """A difference of losses: 0.0016 nats, four decimals because seed noise is larger than that."""
+    if abs(value) < 5e-6:
+        return "0 nats"
+    if abs(value) < 5e-5:
+        return "<0.0001 nats" if value > 0 else f">{MINUS}0.0001 nats"
     sign = "+" if signed and value > 0 else ""
-    text = f"{sign}{value:.4f}".replace("-", MINUS)
-    return f"{text.replace(MINUS + '0.0000', '0.0000')} nats"
+    return f"{sign}{value:.4f} nats".replace("-", MINUS)
 
 
 def loss(value: float) -> str:
@@ -159,8 +172,8 @@ def flops(value: float) -> str:
     return f"{number(value)} FLOPs"
 
 
-def interval(estimate: Estimate, show: str = "nats") -> str:
-    """A central value with its 90% interval, or the words that there is none."""
+def interval(estimate: Estimate, show: str = "nats", *, short: bool = False) -> str:
+    """A central value with its 90% interval where it has one; `short` for tables whose heading names it."""
     how = {
         "nats": nats,
         "percent": percent,
@@ -173,8 +186,12 @@ def interval(estimate: Estimate, show: str = "nats") -> str:
     if estimate.p05 is None or estimate.p95 is None:
         return text
     low, high = how(estimate.p05), how(estimate.p95)
-    unit = f" {text.split(' ', 1)[1]}" if " " in text and "×" not in text else ""
-    return f"{text} (90% interval {low.removesuffix(unit)} to {high.removesuffix(unit)})"
+    unit = f" {text.split(' ', 1)[1]}" if " " in text else ""
+    # The unit is said once where all three share it.
+    if not (low.endswith(unit) and high.endswith(unit)):
+        unit = ""
+    span = f"{low.removesuffix(unit)} to {high.removesuffix(unit)}"
+    return f"{text.removesuffix(unit)} ({span})" if short else f"{text} (90% interval {span})"
 
 
 def listed(items: Iterable[str]) -> str:
@@ -190,7 +207,7 @@ def sentence(text: str) -> str:
         return text
     word = text.split(" ", 1)[0]
     # Symbols (ν) and names (budget.gpu_memory) keep the case that makes them what they are.
-    plain = word.isascii() and len(word) > 1 and not set("._=") & set(word.rstrip(".:,"))
+    plain = word.isascii() and (len(word) > 1 or word == "a") and not set("._=") & set(word.rstrip(".:,"))
     first = text[0].upper() + text[1:] if plain else text
     return first if first[-1] in ".!?" else first + "."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ AMPLITUDES = {"short": 0.0, "web": 0.45, "books": 0.9, "code": 2.5}
 LIMITS = {"parameters": 8e9, "gpu_memory": 79.6 * GIB, "gpu_hours": 20_000.0, "serving": 24 * GIB}
 
 
-def make_budget(name: str = "one-node", corpus: str = "books") -> Budget:
+def make_budget(name: str = "one-node", corpus: str = "books", **given: Any) -> Budget:
     """The budget that `LIMITS` writes out."""
     return Budget.model_validate(
         {
@@ -42,6 +43,7 @@ def make_budget(name: str = "one-node", corpus: str = "books") -> Budget:
             },
             "hardware": {"accelerator": "h100-sxm-80gb", "gpus": 8},
             "quality": {"law": "besiroglu-2024", "corpus": corpus},
+            **given,
         }
     )  # fmt: skip
 
@@ -123,7 +125,14 @@ def anatomy(row: pd.Series) -> dict[str, Any]:
         "head": 2 * 32_000 * d,
     }
     seconds = {k: 4e6 * 3 * v / (8 * 989e12 * 0.55) for k, v in operations.items()}
+    start = float(row.get("staged_from", 0) or 0)
+    if start:
+        row = row.copy()
+        row["staged_from"] = 0
+        short = anatomy(pd.concat([row.drop("context_length"), pd.Series({"context_length": start})]))
+        return {**anatomy(row), "short": short}
     return {
+        "design": {"context_length": c, "d_model": d, "n_layers": layers},
         "parameters": {"n_params": n, "parts": {"embedding": 32_000 * d, "feed-forward": layers * 10.5 * d * d}},
         "flops": {
             "train_flops_per_token": 3 * sum(operations.values()),
@@ -212,6 +221,39 @@ def make_result(
             for name, c, d, layers in (("llama-2-7b", 4096, 4096, 32), ("pythia-2.8b", 2048, 2560, 32))
         },
     )  # fmt: skip
+    inside = (
+        every[every["feasible"] & (every["context_length"] < 8_192)].sort_values("loss").iloc[0].to_dict()
+    )
+    elsewhere = {k: every.assign(loss=every[f"loss_{k}"]) for k in AMPLITUDES if k != corpus}
+    evidence = replace(
+        evidence,
+        sensitivities=pd.DataFrame(
+            [
+                (k, lever, low, high, -0.002 / (place + 1), -0.01 / (place + 1), 0.02 * (place + 1), 0.04 * (place + 1), -0.03)
+                for k in range(len(front))
+                for place, (lever, low, high) in enumerate(
+                    [("context_length", 4096, 8192), ("d_model", 2048, 3072), ("n_layers", 30, 32)]
+                )
+            ],
+            columns=["row", "lever", "low", "high", "loss", "loss_same_tokens", "memory", "hours", "tokens"],
+        ),
+        outside=tuple(("context_length", "n_tokens") if k == best else () for k in range(len(front))),
+        inside={"context": {**inside, "outside": ["n_tokens"]}},
+        domain={"context_length": (512, 2_048), "n_tokens": (8.1e8, 3.2e11), "n_params": (5.7e7, 1.62e10)},
+        corpus_fronts={k: front_of(t) for k, t in elsewhere.items()},
+        baseline={
+            **table({"context_length": [4096], "d_model": [4096], "n_layers": [32]}, corpus).iloc[0].to_dict(),
+            "name": "llama-2-7b", "outside": [], "same_vocabulary": True,
+        },
+        exports={
+            "lines": ["{", *(f'  "n": {k}' for k in range(len(front))), "}", "# only here"],
+            "names": {"hf": "config.json", "nanogpt": "nanogpt.py"},
+            "texts": {
+                "hf": {str(k): [0, k + 1, len(front) + 1] for k in range(len(front))},
+                "nanogpt": dict.fromkeys(map(str, range(len(front))), "nanogpt cannot express n_kv_heads = 8"),
+            },
+        },
+    )  # fmt: skip
     trade = make_trade(corpus)
     return Result(
         budget=make_budget(name, corpus), trials=trials, front=front, exact_front=exact,
@@ -235,8 +277,6 @@ def make_infeasible() -> Result:
     trials = result.trials[~result.trials["feasible"]].reset_index(drop=True)
     excess = trials[[k for k in trials if k.startswith("excess_")]]
     nearest = trials.loc[excess.max(axis=1).sort_values().index[:8]].reset_index(drop=True)
-    from dataclasses import replace
-
     return replace(
         result, trials=trials, front=trials.iloc[:0], exact_front=trials.iloc[:0], picks={}, trade=None,
         verdict=None, evidence=None, nearest=nearest,

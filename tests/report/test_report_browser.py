@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from report_fixture import make_infeasible, make_result
+from report_fixture import make_budget, make_infeasible, make_result
 
 from explorer import report
 
@@ -36,6 +37,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "report.html").write_text(report.render(make_result()), "utf-8")
     (folder / "large.html").write_text(report.render(make_result(n_trials=2_500, n_cloud=6_000)), "utf-8")
     (folder / "infeasible.html").write_text(report.render(make_infeasible()), "utf-8")
+    objectives = [{"minimize": "loss"}, {"maximize": "context_length"}, {"minimize": "kv_cache_bytes"}]
+    three = replace(make_result(), budget=make_budget(objectives=objectives))
+    (folder / "three.html").write_text(report.render(three), "utf-8")
     (folder / "compare.html").write_text(
         report.compare([make_result(), make_result(name="code-run", corpus="code")]), "utf-8"
     )
@@ -86,8 +90,8 @@ def drag(page: Any, chart: str, x0: float, y0: float, x1: float, y1: float, move
 
 def test_every_chart_is_drawn_without_a_network(opened: Opened) -> None:
     holders = opened.page.locator("[data-chart]")
-    assert holders.count() == 15
-    for k in range(15):
+    assert holders.count() == 18
+    for k in range(18):
         drawn = holders.nth(k).locator("canvas, svg").first
         assert drawn.bounding_box()["height"] > 80
     ink = opened.page.evaluate(
@@ -124,10 +128,37 @@ def test_a_chosen_design_is_taken_apart(opened: Opened) -> None:
     assert f"c = {context} tokens" in said
     assert page.locator('[data-takeaway="anatomy-memory"]').text_content() != before
     page.select_option("#beside", "pythia-2.8b")
-    assert "pythia-2.8b takes" in page.locator('[data-takeaway="anatomy-memory"]').text_content()
+    assert (
+        "pythia-2.8b at 2,048 tokens takes" in page.locator('[data-takeaway="anatomy-memory"]').text_content()
+    )
+    assert page.locator("#fig-anatomy-memory thead th").count() == 3
+
+
+def test_levers_around_the_chosen_design(opened: Opened) -> None:
+    page = opened.page
+    assert "10% more changes it by −0.0020 nats" in page.locator('[data-takeaway="near-loss"]').text_content()
+    page.locator("#front-table input[type=radio]").nth(2).check()
+    said = page.locator('[data-takeaway="near-cost"]').text_content()
+    assert "10% more layers L takes 12% more GPU-hours, width d 8% and context c 4%" in said
+    rows = page.locator("#fig-near-cost tbody tr")
+    assert rows.count() == 3
+    assert rows.nth(1).locator("td").all_text_contents() == ["2,048 and 3,072", "8%", "4%"]
+    assert opened.errors == []
+
+
+def test_the_file_of_the_chosen_design_is_copied(browser: Any, folder: Path) -> None:
+    one = Opened(browser, folder / "report.html", permissions=["clipboard-read", "clipboard-write"])
+    page = one.page
+    page.locator("#front-table input[type=radio]").nth(3).check()
+    assert page.locator("#export-text").text_content() == '{\n  "n": 3\n}\n'
     page.click("#copy")
-    page.wait_for_function("document.querySelector('#copied').textContent.includes('explore export')")
-    assert "--pick 3" in page.locator("#copied").text_content()
+    page.wait_for_function("document.querySelector('#copied').textContent !== ''")
+    assert "Copied: Hugging Face config.json, 3 lines." in page.locator("#copied").text_content()
+    assert page.evaluate("navigator.clipboard.readText()") == '{\n  "n": 3\n}\n'
+    page.select_option("#target", "nanogpt")
+    assert "cannot express n_kv_heads = 8." in page.locator("#export-text").text_content()
+    assert page.locator("#copy").is_disabled()
+    one.context.close()
 
 
 def test_another_corpus_moves_front_and_verdict(opened: Opened) -> None:
@@ -135,9 +166,25 @@ def test_another_corpus_moves_front_and_verdict(opened: Opened) -> None:
     before = page.locator('[data-takeaway="front"]').text_content()
     page.locator("input[name=corpus][value=code]").check(force=True)
     page.wait_for_function(
-        "document.querySelector('[data-takeaway=front]').textContent.includes('judged on code')"
+        "document.querySelector('[data-takeaway=front]').textContent.includes('Judged on code')"
     )
-    assert "was not searched for" in page.locator('[data-takeaway="front"]').text_content()
+    found = make_result().evidence.corpus_fronts["code"]  # type: ignore[union-attr]
+    best = found.loc[found["loss_code"].idxmin()]
+    said = page.locator('[data-takeaway="front"]').text_content()
+    assert "this is the exact front, proven over all 182,466 designs" in said
+    assert (
+        f"The lowest loss is {best['loss_code']:.4f} nats/token at c = {best['context_length']:,.0f} tokens"
+        in said
+    )
+    rows = page.locator("#front-table tbody tr")
+    assert rows.count() == len(found)
+    contexts = {
+        int(text.replace(",", ""))
+        for text in page.locator("#front-table tbody td:nth-child(2)").all_text_contents()
+    }
+    assert contexts == set(found["context_length"].astype(int))
+    rows.first.locator("input").check()
+    assert page.locator("#selection").text_content().startswith("1 of the front selected")
     assert page.locator("#verdict").get_attribute("data-status") == "undecided"
     assert "On code" in page.locator("#verdict [data-sentence]").text_content()
     assert page.locator('[data-corpus="code"]').is_visible()
@@ -146,16 +193,33 @@ def test_another_corpus_moves_front_and_verdict(opened: Opened) -> None:
     page.wait_for_function(
         "t => document.querySelector('[data-takeaway=front]').textContent === t", arg=before
     )
+    assert page.locator("#front-table tbody tr").count() == 6
     assert opened.errors == []
 
 
-def test_another_axis_redraws_the_front(opened: Opened) -> None:
+def test_other_axes_redraw_the_front(opened: Opened) -> None:
     page = opened.page
-    page.select_option("#axis", "memory_gib")
+    page.select_option("#axis-x", "memory_gib")
     page.wait_for_function(
         "document.querySelector('[data-takeaway=front]').textContent.includes('was not searched')"
     )
+    page.select_option("#axis-y", "n_params")
+    page.wait_for_function(
+        "document.querySelector('[data-takeaway=front]').textContent.includes('by parameters and')"
+    )
     assert opened.errors == []
+
+
+def test_a_third_objective_is_seen_by_choosing_axes(browser: Any, folder: Path) -> None:
+    one = Opened(browser, folder / "three.html")
+    page = one.page
+    assert "in all 3 objectives" in page.locator("#fig-front").text_content()
+    page.select_option("#axis-x", "kv_gib")
+    page.wait_for_function(
+        "document.querySelector('[data-takeaway=front]').textContent.includes('The front in all 3 objectives, seen along loss and')"
+    )
+    assert one.errors == []
+    one.context.close()
 
 
 def test_the_table_sorts_and_filters(opened: Opened) -> None:
@@ -172,16 +236,16 @@ def test_the_table_sorts_and_filters(opened: Opened) -> None:
     assert losses() == sorted(losses(), reverse=True)
     assert page.locator("#front-table th[aria-sort=descending]").count() == 1
     page.fill("#filter", "context >= 64k")
-    assert "with context ≥ 65,540 tokens" in page.locator("#rows-shown").text_content()
+    assert "with context ≥ 65,536 tokens" in page.locator("#rows-shown").text_content()
     assert 0 < len(losses()) < 6
 
 
 @pytest.mark.parametrize(
     ("question", "read"),
     [
-        ("best loss under 60 GiB with at least 16k context", "lowest loss with training memory < 60 GiB per GPU and context ≥ 16,380 tokens"),
+        ("best loss under 60 GiB with at least 16k context", "lowest loss with training memory < 60 GiB per GPU and context ≥ 16,384 tokens"),
         ("longest context with loss below 2.06", "highest context with loss < 2.06 nats/token"),
-        ("fewest parameters with context at least 32k", "lowest parameters with context ≥ 32,770 tokens"),
+        ("fewest parameters with context at least 32k", "lowest parameters with context ≥ 32,768 tokens"),
         ("lowest loss with at most 3B parameters", "lowest loss with parameters ≤ 3,000,000,000 parameters"),
     ],
 )  # fmt: skip

@@ -121,7 +121,7 @@ def test_every_chart_has_words_a_table_and_units() -> None:
     found = report.charts(result())
     assert {
         "front", "plane", "anatomy-memory", "anatomy-flops", "anatomy-time", "sweep-memory", "sweep-flops",
-        "sweep-seconds", "trade-nats", "trade-compute", "exchange", "widths", "tornado", "parallel", "importance", "search",
+        "sweep-seconds", "trade-nats", "trade-compute", "exchange", "widths", "near-loss", "near-cost", "tornado", "parallel", "importance", "search",
     } == set(found)  # fmt: skip
     for chart in found.values():
         assert re.search(r"\d", chart.takeaway), chart.name
@@ -137,6 +137,77 @@ def test_specifications_hold_no_data_of_their_own() -> None:
     for name, chart in report.charts(result()).items():
         assert '"values": [{' not in json.dumps(chart.spec), name
         assert "datasets" not in chart.spec
+
+
+def test_an_extrapolated_answer_says_so_at_once() -> None:
+    facts = Facts(result())
+    said = story.extrapolation(facts)
+    best, inside = facts.best, facts.inside["context"]
+    assert f"context length c ({words.whole(best['context_length'])}; fitted on 512 to 2,048)" in said
+    assert f"c = {words.whole(inside['context_length'])} tokens" in said
+    assert words.nats(inside["loss"] - best["loss"]) + " more" in said
+    assert "still outside: training tokens D" in said
+    first = page().split('class="cards"')[0]
+    assert "This design is extrapolated" in first
+    assert "extrapolated in context length c and training tokens D" in page()
+    base = result()
+    assert base.evidence is not None
+    within = replace(base, evidence=replace(base.evidence, outside=((),) * len(base.front)))
+    assert story.extrapolation(Facts(within)) == ""
+    assert "This design is extrapolated" not in report.render(within)
+
+
+def test_a_baseline_is_placed_against_the_front() -> None:
+    facts = Facts(result())
+    assert facts.result.evidence is not None
+    own, best = facts.result.evidence.baseline, facts.best
+    assert own is not None
+    said = story.baseline_sentence(facts)
+    assert (
+        f"llama-2-7b itself (c = 4,096 tokens, d = 4,096, L = 32, {words.count(own['n_params'])} parameters)"
+        in said
+    )
+    assert f"{words.number(best['context_length'] / own['context_length'], 2)} times the context" in said
+    assert words.nats(abs(own["loss"] - best["loss"])) in said
+    designs = report.charts(result())["front"].data["designs"]
+    assert list(designs.loc[designs["kind"] == "baseline", "context_length"]) == [4096]
+    assert designs.loc[designs["kind"] == "baseline", "front"].sum() == 0
+
+
+def test_fronts_of_other_corpora_travel_as_bits() -> None:
+    facts = Facts(result())
+    assert facts.result.evidence is not None
+    designs = report.charts(result())["front"].data["designs"]
+    for bit, corpus in enumerate(facts.proven):
+        on = designs[(designs["proof"].astype(int) // 2**bit) % 2 == 1]
+        exact = facts.result.evidence.corpus_fronts.get(corpus, facts.result.exact_front)
+        assert sorted(zip(on["context_length"], on["d_model"], strict=True)) == sorted(
+            zip(exact["context_length"], exact["d_model"], strict=True)
+        )
+
+
+def test_exported_files_unfold_to_themselves() -> None:
+    state = json.loads(re.search(r'id="page-state">(.*?)</script>', page(), re.S)[1])  # type: ignore[index]
+    files = state["exports"]["texts"]["hf"]
+    first, *_ = files.values()
+    for row, file in files.items():
+        lines = list(first)
+        if file[0] == -1:
+            for place, line in zip(file[1::2], file[2::2], strict=True):
+                lines[place] = line
+        assert [state["exports"]["lines"][k] for k in lines] == ["{", f'  "n": {row}', "}"]
+    assert "cannot express" in state["exports"]["texts"]["nanogpt"]["0"]
+
+
+def test_results_and_verdicts_show_in_notebooks() -> None:
+    base = result()
+    assert base.verdict is not None
+    text = replace(base, verdict=replace(base.verdict, sentence="<b>evil</b>"))._repr_html_()
+    assert "<b>evil" not in text
+    assert "&lt;b&gt;evil" in text
+    assert "loss (nats/token)" in text
+    assert len(Outline(base.verdict._repr_html_()).of("tr")) == 1 + len(base.verdict.statements)
+    assert make_infeasible()._repr_html_().count("<table") == 0
 
 
 def test_takeaways_follow_the_data() -> None:
@@ -205,7 +276,8 @@ def test_an_infeasible_budget_has_a_page_of_its_own() -> None:
 
 def test_runs_side_by_side() -> None:
     text = report.compare([result(), make_result(name="code-run", corpus="code"), make_infeasible()])
-    assert "quality.corpus: books → code" in text
+    assert "quality.corpus" in text
+    assert re.search(r"quality\.corpus</th><td>books</td><td>code</td>", text)
     assert "nothing fits" in text
     assert 'data-chart="fronts"' in text
     with pytest.raises(ExplorerError, match="at least two runs"):
@@ -244,7 +316,7 @@ def test_packed_tables_unfold_to_themselves() -> None:
     ("said", "expected"),
     [
         (words.percent(0.0163), "1.6%"), (words.percent(2.24), "224%"), (words.probability(0.0), "<1%"),
-        (words.probability(0.999), ">99%"), (words.nats(-0.00004), "0.0000 nats"), (words.nats(-0.0123), "−0.0123 nats"),
+        (words.probability(0.999), ">99%"), (words.nats(-0.00004), ">−0.0001 nats"), (words.nats(0.00004), "<0.0001 nats"), (words.nats(0.0), "0 nats"), (words.nats(-0.0123), "−0.0123 nats"),
         (words.number(1.6e22), "1.60 × 10²²"), (words.number(float("inf")), "unbounded"), (words.days(0.25), "6.0 hours"),
         (words.compute(0.26), "26% more compute"), (words.compute(2.24), "3.2 times the compute"), (words.tokens(27648), "27,648 tokens"),
         (words.listed(["a", "b", "c"]), "a, b and c"), (words.limit("my_limit"), "my limit"), (words.memory(2**30 * 71.2), "71.2 GiB"),

@@ -8,7 +8,7 @@
   const number = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });
   const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
   const tables = {}, views = {};
-  const now = { corpus: state.corpus, x: state.x, selected: new Set(), chosen: null, from: null };
+  const now = { corpus: state.corpus, x: state.x, y: state.y, selected: new Set(), chosen: null, from: null };
 
   // Tables are read once; charts share them, each with rows of its own because Vega marks what it draws.
   const cells = /("(?:[^"]|"")*"|[^,\n]*)(,|\n|$)/y;
@@ -28,7 +28,7 @@
   const unpack = ({ csv, types, levels }) => {
     const rows = parse(csv, types), packed = Object.entries(levels);
     for (const row of rows) for (const [name, values] of packed) row[name] = values[row[name]];
-    if (rows[0]?.ok != null && state.y) for (const row of rows) { row.x = row[state.x]; row.y = row[state.y]; }
+    if (rows[0]?.ok != null && state.y) for (const row of rows) { row.x = row[now.x]; row.y = row[now.y]; }
     return rows;
   };
   const rowsOf = (name) => table(name).map((row) => ({ ...row }));
@@ -57,14 +57,17 @@
   };
 
   const large = new Set(["front", "plane"]);
+  const axisOf = (column) => state.axes?.find((a) => a.column === column) ?? { log: false, better: "minimize", label: column };
   const retitle = (spec) => {
-    const axis = state.axes?.find((a) => a.column === now.x);
-    if (!axis || now.x === state.x) return spec;
-    for (const a of spec.axes) if (a.scale === "x") {
-      if (a.title) a.title = axis.title;
-      if (now.x !== "context_length") { delete a.values; delete a.encode; a.format = "~s"; a.tickCount = 6; }
+    for (const side of ["x", "y"]) {
+      const axis = axisOf(now[side]), tokens = now[side] === "context_length";
+      if (now[side] === state[side]) continue;
+      for (const a of spec.axes) if (a.scale === side) {
+        if (a.title) a.title = axis.title;
+        if (!tokens) { delete a.values; delete a.encode; a.format = axis.log ? "~s" : "~r"; a.tickCount = 6; }
+      }
+      for (const s of spec.scales) if (s.name === side) { s.type = axis.log ? "log" : "linear"; s.base = tokens ? 2 : 10; s.zero = false; s.nice = false; }
     }
-    for (const s of spec.scales) if (s.name === "x") s.base = now.x === "context_length" ? 2 : 10;
     return spec;
   };
 
@@ -72,6 +75,8 @@
     const name = holder.dataset.chart;
     let spec = paint(structuredClone(specs[name]), colours[dark.matches && !now.printing ? "dark" : "light"]);
     if (name === "front") spec = retitle(spec);
+    // On a narrow screen a legend stands in fewer columns, its title above them.
+    if (holder.clientWidth < 460) for (const legend of spec.legends ?? []) { legend.columns = legend.columns > 2 ? 2 : holder.clientWidth < 300 || !legend.columns ? 1 : legend.columns; legend.titleOrient = "top"; }
     for (const source of spec.data) if (raw[source.name]) source.values = rowsOf(source.name);
     views[name]?.finalize();
     const inner = document.createElement("div");
@@ -87,53 +92,74 @@
     holder.dataset.drawn = "yes";
     if (large.has(name)) {
       view.addSignalListener("brush", () => brushed(name));
-      view.addEventListener("click", (_, item) => { const id = item?.datum?.id; if (id != null && item.datum.kind === "front") choose(id); });
+      view.addEventListener("click", (_, item) => { const id = item?.datum?.id; if (id != null && item.datum.front) choose(id); });
     }
     return view;
   };
 
-  // ---- corpus and axis -------------------------------------------------------------------------
+  // ---- corpus and axes -------------------------------------------------------------------------
   const better = (direction, a, b) => direction === "maximize" ? a > b : a < b;
-  const direction = (column) => state.axes?.find((a) => a.column === column)?.better ?? "minimize";
+  const ranked = (row) => row.ok && row.kind !== "baseline";
 
+  // Which designs form the front: the run's own, the exact one of another corpus, or what this page can tell.
   const judge = () => {
     const rows = table("designs"), asked = now.corpus === state.corpus;
+    const bit = state.proven.indexOf(now.corpus), drawn = now.x === state.x && now.y === state.y;
+    const objectives = [now.x, now.y].every((column) => state.objectives.includes(column));
     for (const row of rows) {
       row.first ??= row.front; row.lossAsked ??= row.loss;
       if (row[`loss_${now.corpus}`] != null) row.loss = asked ? row.lossAsked : row[`loss_${now.corpus}`];
-      row.x = row[now.x]; row.y = row[state.y];
+      row.x = row[now.x]; row.y = row[now.y]; row.front = 0;
+      row.exact = bit >= 0 && (row.proof >> bit) & 1;
     }
-    const original = asked && now.x === state.x;
-    if (original) for (const row of rows) row.front = row.first;
+    const source = !objectives ? "page" : asked ? "run" : bit >= 0 ? "proof" : "page";
+    if (source === "run") for (const row of rows) row.front = row.first;
+    else if (source === "proof") for (const row of rows) row.front = row.exact;
     else {
-      const up = direction(now.x);
-      const order = rows.filter((r) => r.ok).sort((a, b) => (state.yBetter === "maximize" ? b.y - a.y : a.y - b.y) || (up === "maximize" ? b.x - a.x : a.x - b.x));
+      const up = axisOf(now.x).better, high = axisOf(now.y).better === "maximize";
+      const order = rows.filter(ranked).sort((a, b) => (high ? b.y - a.y : a.y - b.y) || (up === "maximize" ? b.x - a.x : a.x - b.x));
       let last = null;
-      for (const row of rows) row.front = 0;
       for (const row of order) if (last === null || better(up, row.x, last)) { row.front = 1; last = row.x; }
     }
-    const sign = state.yBetter === "maximize" ? -1 : 1, ok = rows.filter((r) => r.ok);
-    const levels = ok.map((r) => sign * r.y).sort((a, b) => a - b), low = levels[0];
-    const reach = Math.max(...ok.filter((r) => r.front).map((r) => sign * r.y));
-    const high = Math.max(2 * reach - low, levels[Math.floor(0.35 * (levels.length - 1))]), span = high - low || 1;
-    const ends = [sign * (low - 0.14 * span), sign * (high + 0.06 * span)].sort((a, b) => a - b);
-    return { rows, original, low: ends[0], high: ends[1] };
+    // The range worth seeing, on the scale that is drawn.
+    const axis = axisOf(now.y), sign = axis.better === "maximize" ? -1 : 1, ok = rows.filter((r) => r.ok);
+    const scaled = (v) => sign * (axis.log ? Math.log(v) : v), plain = (v) => (axis.log ? Math.exp(sign * v) : sign * v);
+    const levels = ok.map((r) => scaled(r.y)).sort((a, b) => a - b), low = levels[0];
+    const reach = Math.max(...ok.filter((r) => r.front).map((r) => scaled(r.y)));
+    const named = ok.filter((r) => r.inside || r.kind === "baseline").map((r) => scaled(r.y));
+    const high = Math.max(2 * reach - low, levels[Math.floor(0.35 * (levels.length - 1))], ...named), span = high - low || 1;
+    const ends = [plain(low - 0.14 * span), plain(high + 0.06 * span)].sort((a, b) => a - b);
+    return { rows, source, asked, drawn, low: ends[0], high: ends[1], line: drawn && state.objectives.length === 2 && bit >= 0 };
+  };
+
+  const shapeOf = (r) => `c = ${whole.format(r.context_length)} tokens, d = ${whole.format(r.d_model)}, L = ${r.n_layers}`;
+  const frontWords = ({ source, asked, drawn, rows }) => {
+    const front = rows.filter((r) => r.front), best = front.reduce((a, b) => (a.loss <= b.loss ? a : b));
+    const lowest = `The lowest loss is ${best.loss.toFixed(4)} nats/token at ${shapeOf(best)}`;
+    const pair = `${axisOf(now.y).label.toLowerCase()} and ${axisOf(now.x).label.toLowerCase()}`;
+    if (source === "run" && drawn) return undefined;
+    if (source === "run") return `The front in all ${state.objectives.length} objectives, seen along ${pair}: a design that looks beaten here is better in another. ${lowest}.`;
+    if (source === "proof") {
+      const longest = front.reduce((a, b) => (a.context_length >= b.context_length ? a : b));
+      const to = longest === best ? "" : `, the longest context c = ${whole.format(longest.context_length)} tokens at ${longest.loss.toFixed(4)}`;
+      return `Judged on ${now.corpus}, this is the exact front, proven over all ${whole.format(state.lattice)} designs. ${lowest}${to}.`;
+    }
+    return `Among the ${whole.format(rows.length)} designs on this page, judged on ${now.corpus} by ${pair}, ${front.length} form the front. ${lowest}. This front was not searched for: it is read off what this run looked at.`;
   };
 
   const rejudge = async (redraw) => {
     const found = judge();
     if (redraw && views.front) await draw($("[data-chart=front]"));
-    const view = views.front;
+    const view = views.front, own = found.asked && found.drawn;
     if (view) {
-      const named = new Map(table("picks").map((p) => [p.id, p.label]));
-      view.signal("exactShown", found.original).signal("yLow", found.low).signal("yHigh", found.high)
+      view.signal("exactShown", found.line).signal("yLow", found.low).signal("yHigh", found.high)
         .data("designs", found.rows.map((r) => ({ ...r })))
-        .data("picks", found.original ? rowsOf("picks") : []);
+        .data("picks", own ? rowsOf("picks") : []);
       await view.runAsync();
     }
     if (views.plane) {
       const column = `loss_${now.corpus}`, cells = table("plane");
-      for (const cell of cells) { cell.lossAsked ??= cell.loss; cell.loss = now.corpus === state.corpus ? cell.lossAsked : cell[column] ?? cell.lossAsked; }
+      for (const cell of cells) { cell.lossAsked ??= cell.loss; cell.loss = found.asked ? cell.lossAsked : cell[column] ?? cell.lossAsked; }
       const least = Math.min(...cells.filter((c) => c.ok).map((c) => c.loss));
       for (const cell of cells) {
         cell.above = cell.ok ? cell.loss - least : null;
@@ -142,20 +168,14 @@
       }
       views.plane.data("plane", cells.map((c) => ({ ...c }))).data("designs", found.rows.map((r) => ({ ...r })));
       await views.plane.runAsync();
-    }
-    const front = found.rows.filter((r) => r.front);
-    if (!found.original) {
-      const best = front.reduce((a, b) => (a.loss <= b.loss ? a : b));
-      say("front", `Among the ${whole.format(found.rows.length)} designs on this page, judged on ${now.corpus}, ${front.length} form the front; the lowest loss is ${best.loss.toFixed(4)} nats/token at c = ${whole.format(best.context_length)} tokens, d = ${whole.format(best.d_model)}, L = ${best.n_layers}. This front was not searched for: it is read off what this run looked at.`);
-      const cells = views.plane ? table("plane").filter((c) => c.ok) : [];
-      if (cells.length && now.corpus !== state.corpus) {
-        const top = cells.reduce((a, b) => (a.loss <= b.loss ? a : b));
+      const ok = cells.filter((c) => c.ok);
+      if (ok.length && !found.asked) {
+        const top = ok.reduce((a, b) => (a.loss <= b.loss ? a : b));
         say("plane", `Judged on ${now.corpus}, the best cell has c = ${whole.format(top.context_length)} tokens at d = ${whole.format(top.d_model)}, ${number.format(top.context_length / top.d_model)} times its width.`);
-      }
+      } else say("plane");
     }
-    if (found.original) say("front");
-    if (now.corpus === state.corpus) say("plane");
-    showTable(); select([], null);
+    say("front", frontWords(found));
+    fillTable(found); showTable(); select([], null);
   };
 
   const said = {};
@@ -185,7 +205,7 @@
     const area = views[name].signal("brush");
     const keys = area ? Object.keys(area) : [];
     if (!keys.length) { if (now.from === name) select([], null); return; }
-    const inside = table("designs").filter((r) => r.front && keys.every((k) => r[k] >= Math.min(...area[k]) && r[k] <= Math.max(...area[k])));
+    const inside = table("designs").filter((r) => r.front && r.kind !== "baseline" && keys.every((k) => r[k] >= Math.min(...area[k]) && r[k] <= Math.max(...area[k])));
     select(inside, name);
   };
 
@@ -218,43 +238,90 @@
     if (row) {
       select([row], "choice");
       const target = $("#apart-design");
-      if (target) target.textContent = `c = ${whole.format(row.context_length)} tokens, d = ${whole.format(row.d_model)}, L = ${row.n_layers}: loss ${row.loss.toFixed(4)} nats/token${row.memory_gib ? `, ${number.format(row.memory_gib)} GiB per GPU` : ""}`;
+      if (target) target.textContent = `${shapeOf(row)}: loss ${row.loss.toFixed(4)} nats/token${row.memory_gib ? `, ${number.format(row.memory_gib)} GiB per GPU` : ""}`;
     }
+    near(id); showExport(id);
+    $("#not-apart").hidden = !!parts || !Object.keys(apart.models).length;
     if (!parts) return;
-    const beside = $("#beside")?.value;
+    const beside = $("#beside")?.value, others = apart.models[beside] ?? [];
     for (const quantity of ["memory", "flops", "time"]) {
-      const name = `anatomy-${quantity}`, order = apart.order[quantity];
+      const name = `anatomy-${quantity}`, every = apart.order[quantity], order = every.slice(0, apart.most);
       if (!views[name]) continue;
-      const bar = (who, place, found) => {
-        const folded = {};
-        for (const [part, value] of Object.entries(found ?? {})) { const key = order.includes(part) ? part : order[order.length - 1]; folded[key] = (folded[key] ?? 0) + value; }
-        return Object.entries(folded).map(([part, value]) => ({ who, place, part, rank: order.indexOf(part), value, quantity }));
+      const named = (found) => Object.fromEntries(found[quantity].map((value, k) => [every[k], value]).filter(([, value]) => value > 0));
+      const bars = [...parts.map(([at, found]) => [`this design|${at}`, named(found)]), ...others.map(([at, found]) => [`${beside}|${at}`, named(found)])];
+      const folded = (found) => {
+        const out = {};
+        for (const [part, value] of Object.entries(found)) { const key = order.includes(part) ? part : order.at(-1); out[key] = (out[key] ?? 0) + value; }
+        return Object.entries(out);
       };
-      const other = apart.models[beside]?.[quantity];
-      views[name].data(name, [...bar("this design", 0, parts[quantity]), ...(other ? bar(beside, 1, other) : [])]).runAsync();
-      const total = Object.values(parts[quantity]).reduce((a, b) => a + b, 0), top = Object.entries(parts[quantity]).sort((a, b) => b[1] - a[1])[0];
+      const rows = bars.flatMap(([who, found], place) => folded(found).map(([part, value]) => ({ who, place, part, rank: order.indexOf(part), value, quantity })));
+      // The number of bars differs between constant and staged designs, so the chart is drawn anew.
+      tables[name] = rows; draw($(`[data-chart=${name}]`));
+      const sum = (found) => Object.values(found).reduce((a, b) => a + b, 0), full = bars[parts.length - 1];
+      const total = sum(full[1]), top = Object.entries(full[1]).sort((a, b) => b[1] - a[1])[0];
       const unit = { memory: "GiB per GPU", flops: "GFLOPs per token", time: "µs per token" }[quantity];
-      const rest = other ? `; ${beside} takes ${number.format(Object.values(other).reduce((a, b) => a + b, 0))} ${unit} in all` : "";
-      say(name, `The largest part is ${top[0]}, ${Math.round(100 * top[1] / total)}% of ${number.format(total)} ${unit}${rest}.`);
-      anatomyTable(name, parts[quantity], other, beside, unit);
+      const rest = bars.filter((bar) => bar !== full).map(([who, found]) => `; ${who.replace("this design|", "").replace("|", " ")} tokens ${who.startsWith("this design") ? "it is" : "takes"} ${number.format(sum(found))}`).join("");
+      const where = parts.length > 1 ? `A${full[0].split("|")[1].slice(1)} tokens the` : "The";
+      say(name, `${where} largest part is ${top[0]}, ${Math.round(100 * top[1] / total)}% of ${number.format(total)} ${unit}${rest}.`);
+      fillRows(name, ["Part", ...bars.map(([who]) => who.replace("|", " "))], [
+        ...every.filter((p) => bars.some(([, found]) => p in found)).map((p) => [p, ...bars.map(([, found]) => number.format(found[p] ?? 0))]),
+        ["Sum", ...bars.map(([, found]) => number.format(sum(found)))],
+      ]);
     }
     if (scroll) $("#h-apart")?.scrollIntoView({ block: "start" });
   };
 
-  const anatomyTable = (name, mine, other, beside, unit) => {
+  // A chart's data table, written anew: the first cell of a row names it, the others are numbers.
+  const fillRows = (name, heads, rows) => {
     const body = $(`#fig-${name} tbody`), head = $(`#fig-${name} thead tr`);
     if (!body) return;
-    head.cells[1].textContent = `This design (${unit})`;
-    if (head.cells[2]) head.cells[2].textContent = beside;
-    const names = [...new Set([...Object.keys(mine), ...Object.keys(other ?? {})])];
-    const sum = (o) => Object.values(o ?? {}).reduce((a, b) => a + b, 0);
-    const line = (label, a, b) => {
-      const row = document.createElement("tr"), th = document.createElement("th");
-      th.scope = "row"; th.textContent = label; row.append(th);
-      for (const v of head.cells[2] ? [a, b] : [a]) { const td = document.createElement("td"); td.className = "num"; td.textContent = number.format(v ?? 0); row.append(td); }
-      return row;
-    };
-    body.replaceChildren(...names.map((n) => line(n, mine[n], other?.[n])), line("Sum", sum(mine), sum(other)));
+    const cell = (tag, text, scope) => { const made = document.createElement(tag); made.textContent = text; if (scope) made.scope = scope; if (scope !== "row" && text !== heads[0]) made.className = "num"; return made; };
+    head.replaceChildren(...heads.map((text) => cell("th", text, "col")));
+    body.replaceChildren(...rows.map(([first, ...rest]) => { const line = document.createElement("tr"); line.append(cell("th", first, "row"), ...rest.map((text) => cell("td", text))); return line; }));
+  };
+
+  // ---- what a little more of each lever does ---------------------------------------------------
+  const LEVERS = { context_length: "context c", d_model: "width d", n_layers: "layers L" };
+  const percent = (v) => `${number.format(+(100 * v).toPrecision(2))}%`;
+  const nats = (v) => `${v > 0 ? "+" : "−"}${Math.abs(v).toFixed(4)} nats`;
+  const near = (id) => {
+    const lines = Object.entries(apart.near?.[id] ?? {}), levers = lines.map(([lever]) => lever);
+    const here = Object.fromEntries(lines.map(([lever, line]) => [lever, Object.fromEntries(line.map((v, k) => [apart.figures[k], v]))]));
+    if (!levers.length) return;
+    const effects = { "near-loss": { loss: "under the budget", loss_same_tokens: "at the same tokens" }, "near-cost": { hours: "GPU-hours at the same tokens", memory: "memory per GPU" } };
+    for (const [name, shown] of Object.entries(effects)) {
+      if (!views[name]) continue;
+      views[name].data(name, levers.flatMap((lever, place) => Object.entries(shown).map(([key, what]) => ({ lever: LEVERS[lever], place, what, value: here[lever][key] })))).runAsync();
+      fillRows(name, ["Lever", "Neighbours compared", ...Object.values(shown)], levers.map((lever) => [LEVERS[lever], `${whole.format(here[lever].low)} and ${whole.format(here[lever].high)}`,
+        ...Object.keys(shown).map((key) => (name === "near-cost" ? percent(here[lever][key]) : `${here[lever][key].toFixed(5)} nats`))]));
+    }
+    const most = (of) => levers.reduce((a, b) => (of(b) > of(a) ? b : a));
+    const steep = most((k) => Math.abs(here[k].loss)), free = most((k) => -here[k].loss_same_tokens);
+    say("near-loss", `Under the budget, where a dearer token means fewer of them, no lever moves the loss more than ${LEVERS[steep]}: 10% more changes it by ${nats(here[steep].loss)}${here[free].loss_same_tokens < 0 ? `; at the same tokens ${LEVERS[free]} brings most, ${nats(here[free].loss_same_tokens)}` : ""}.`);
+    const [first, ...rest] = levers.toSorted((a, b) => here[b].hours - here[a].hours), held = most((k) => here[k].memory);
+    const others = rest.map((k) => `${LEVERS[k]} ${percent(here[k].hours)}`).join(" and ");
+    say("near-cost", `At the same tokens, 10% more ${LEVERS[first]} takes ${percent(here[first].hours)} more GPU-hours${others ? `, ${others}` : ""}; most memory goes to ${LEVERS[held]}, ${percent(here[held].memory)} more.`);
+  };
+
+  // ---- the chosen design's files ---------------------------------------------------------------
+  const exported = (id) => {
+    const files = state.exports?.texts?.[$("#target")?.value], file = files?.[id];
+    if (!Array.isArray(file)) return null;
+    let lines = file;
+    if (file[0] === -1) {
+      // Only what differs from the target's first file was written.
+      lines = [...Object.values(files).find(Array.isArray)];
+      for (let k = 1; k < file.length; k += 2) lines[file[k]] = file[k + 1];
+    }
+    return lines.map((k) => state.exports.lines[k]).join("\n") + "\n";
+  };
+  const showExport = (id) => {
+    const box = $("#export-text");
+    if (!box) return;
+    const target = $("#target").value, text = exported(id), reason = state.exports.texts[target]?.[id];
+    box.textContent = text ?? (typeof reason === "string" ? `${reason}.` : "This design is not on the front that the run found, so no file was written for it.");
+    $("#copy").disabled = text === null;
+    $("#copied").textContent = "";
   };
 
   // ---- the table -------------------------------------------------------------------------------
@@ -285,8 +352,32 @@
     return { found, rest };
   };
   const meets = (row, c) => row[c.field[1]] != null && (c.less ? (c.strict ? row[c.field[1]] < c.value : row[c.field[1]] <= c.value) : (c.strict ? row[c.field[1]] > c.value : row[c.field[1]] >= c.value));
-  const tell = (c) => `${c.field[2]} ${c.less ? (c.strict ? "<" : "≤") : (c.strict ? ">" : "≥")} ${number.format(c.value)} ${c.field[3]}`.trim();
+  const tell = (c) => `${c.field[2]} ${c.less ? (c.strict ? "<" : "≤") : (c.strict ? ">" : "≥")} ${Number.isInteger(c.value) ? whole.format(c.value) : number.format(c.value)} ${c.field[3]}`.trim();
 
+  // On another corpus or other axes the table lists the front that is drawn; the run's own rows come back.
+  const ownRows = $$("#front-table tbody tr");
+  const COLUMNS = { peak_device_bytes: ["memory_gib", number.format], kv_cache_bytes: ["kv_gib", number.format], serving_bytes: ["serving_gib", number.format], loss: ["loss", (v) => v.toFixed(4)], n_params: ["n_params", (v) => amount.format(v)], n_tokens: ["n_tokens", (v) => amount.format(v)], days: ["days", number.format] };
+  const amount = { format: (v) => new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 3 }).format(v) };
+  const fillTable = ({ source, rows }) => {
+    const body = $("#front-table tbody");
+    if (!body) return;
+    $("#front-of").textContent = source === "run" ? "" : `The front as judged on ${now.corpus}; it has no files and is not taken apart.`;
+    if (source === "run") { body.replaceChildren(...ownRows); return; }
+    const keys = $$("#front-table [data-key]").map((button) => button.dataset.key);
+    const cell = (text, raw) => { const td = document.createElement("td"); td.textContent = text; if (raw != null) { td.className = "num"; td.dataset.raw = raw; } return td; };
+    body.replaceChildren(...rows.filter((r) => r.front).sort((a, b) => a.loss - b.loss).slice(0, 300).map((r) => {
+      const line = document.createElement("tr"), first = document.createElement("td"), input = document.createElement("input");
+      line.dataset.id = r.id;
+      Object.assign(input, { type: "radio", name: "design", value: r.id }); input.setAttribute("aria-label", `Choose ${shapeOf(r)}`);
+      input.addEventListener("change", () => choose(r.id)); first.append(input);
+      line.append(first, ...keys.map((key) => { const [column, show] = COLUMNS[key] ?? [key, whole.format]; return cell(r[column] == null ? "" : show(r[column]), r[column] ?? ""); }),
+        ...[r.schedule, r.plan, r.binds || "none", r.exact ? "yes" : "no", r.outside ? "yes" : "no", ""].map((text) => cell(text)));
+      return line;
+    }));
+    for (const th of $$("#front-table th[aria-sort]")) th.setAttribute("aria-sort", "none");
+  };
+
+  let rowsSaid;
   const showTable = () => {
     const rows = new Map(table("designs").map((r) => [r.id, r])), filter = ($("#filter")?.value ?? "").trim().toLowerCase();
     const { found } = conditionsIn(filter);
@@ -297,7 +388,8 @@
       line.hidden = !keep; shown += keep;
     }
     const status = $("#rows-shown");
-    if (status) status.textContent = `${shown} designs${found.length ? ` with ${found.map(tell).join(" and ")}` : ""}${now.corpus !== state.corpus ? `; losses in this table stay on ${state.corpus}` : ""}`;
+    rowsSaid ??= status?.textContent;
+    if (status) status.textContent = !filter && shown === ownRows.length ? rowsSaid : `${shown} designs${found.length ? ` with ${found.map(tell).join(" and ")}` : ""}`;
   };
 
   const sortBy = (button) => {
@@ -316,15 +408,15 @@
     const target = $("#found");
     if (!found.length && !/best|lowest|longest|largest|highest|most|fewest|least|smallest|cheapest|fastest/.test(lower)) { target.textContent = `“${text}” was not understood. Try: best loss under 60 GiB with at least 16k context.`; return; }
     const up = most || (/best/.test(rest) && ["context_length", "tokens_per_second_per_gpu", "n_tokens"].includes(goal[1]));
-    const rows = table("designs").filter((r) => r.ok && r[goal[1]] != null && found.every((c) => meets(r, c)));
+    const rows = table("designs").filter((r) => ranked(r) && r[goal[1]] != null && found.every((c) => meets(r, c)));
     const read = `${up ? "highest" : "lowest"} ${goal[2]}${found.length ? ` with ${found.map(tell).join(" and ")}` : ""}`;
     if (!rows.length) {
-      target.textContent = `Understood: ${read}. None of the ${whole.format(table("designs").filter((r) => r.ok).length)} feasible designs on this page meets that.`;
+      target.textContent = `Understood: ${read}. None of the ${whole.format(table("designs").filter(ranked).length)} feasible designs on this page meets that.`;
       select([], null); return;
     }
     const best = rows.reduce((a, b) => ((up ? b[goal[1]] > a[goal[1]] : b[goal[1]] < a[goal[1]]) ? b : a));
-    target.textContent = `Understood: ${read}. Of ${whole.format(rows.length)} feasible designs that qualify, it is c = ${whole.format(best.context_length)} tokens, d = ${whole.format(best.d_model)}, L = ${best.n_layers}: loss ${best.loss.toFixed(4)} nats/token on ${now.corpus}, ${number.format(best.memory_gib)} GiB per GPU, ${number.format(best.n_params / 1e9)}B parameters, ${whole.format(best.gpu_hours)} GPU-hours${best.front ? "" : " (not on the front)"}.`;
-    if (best.kind === "front") choose(best.id); else select([best], "question");
+    target.textContent = `Understood: ${read}. Of ${whole.format(rows.length)} feasible designs that qualify, it is ${shapeOf(best)}: loss ${best.loss.toFixed(4)} nats/token on ${now.corpus}, ${number.format(best.memory_gib)} GiB per GPU, ${number.format(best.n_params / 1e9)}B parameters, ${whole.format(best.gpu_hours)} GPU-hours${best.front ? "" : " (not on the front)"}.`;
+    if (best.front) choose(best.id); else select([best], "question");
   };
 
   // ---- start -----------------------------------------------------------------------------------
@@ -334,12 +426,14 @@
     for (const input of $$("input[name=design]")) input.addEventListener("change", () => choose(+input.value));
     $("#filter")?.addEventListener("input", showTable);
     $("#query")?.addEventListener("submit", (event) => { event.preventDefault(); ask($("#ask").value); });
-    $("#axis")?.addEventListener("change", (event) => { now.x = event.target.value; rejudge(true); });
+    for (const side of ["x", "y"]) $(`#axis-${side}`)?.addEventListener("change", (event) => { now[side] = event.target.value; rejudge(true); });
+    $("#target")?.addEventListener("change", () => showExport(now.chosen ?? apart.best));
     $("#beside")?.addEventListener("change", () => choose(now.chosen ?? apart.best));
     $("#clear")?.addEventListener("click", () => { for (const name of ["front", "plane"]) if (views[name]) { try { views[name].signal("brush_x", []).signal("brush_y", []).runAsync(); } catch { /* a chart without a brush */ } } select([], null); });
     $("#copy")?.addEventListener("click", async () => {
-      const id = now.chosen ?? apart.best ?? 0, line = `explore export ${/^[\w.-]+$/.test(state.name) ? `reports/${state.name}` : "RUN"} --to hf --pick ${id}`;
-      try { await navigator.clipboard.writeText(line); $("#copied").textContent = `Copied: ${line}`; } catch { $("#copied").textContent = line; }
+      const text = exported(now.chosen ?? apart.best), file = $("#target").selectedOptions[0].textContent;
+      try { await navigator.clipboard.writeText(text); $("#copied").textContent = `Copied: ${file}, ${text.split("\n").length - 1} lines.`; }
+      catch { const range = document.createRange(); range.selectNodeContents($("#export-text")); getSelection().removeAllRanges(); getSelection().addRange(range); $("#copied").textContent = "The browser does not allow copying; the text is selected, press Ctrl+C."; }
     });
     const redrawAll = () => { for (const holder of $$("[data-chart]")) if (holder.dataset.drawn) draw(holder); };
     dark.addEventListener("change", redrawAll);
@@ -348,7 +442,7 @@
   };
 
   const start = async () => {
-    wire();
+    wire(); showExport(apart.best);
     const holders = $$("[data-chart]");
     for (const holder of holders) {
       await draw(holder);

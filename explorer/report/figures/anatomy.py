@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -25,6 +25,7 @@ PARTS = {
     "time": ("Time per token, spent on", "µs per token", ()),
 }  # fmt: skip
 MOST_PARTS = 8
+OWN = "this design"
 
 
 def parts(anatomy: Mapping[str, Any]) -> dict[str, dict[str, float]]:
@@ -34,6 +35,18 @@ def parts(anatomy: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         "flops": _flops(anatomy["flops"]),
         "time": _time(anatomy["time"]),
     }
+
+
+def fullest(anatomy: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of a staged design the stage that fills the device most; else the design itself."""
+    stages = [anatomy, *([anatomy["short"]] if "short" in anatomy else [])]
+    return max(stages, key=lambda a: float(a["memory"]["peak_device_bytes"]))
+
+
+def stages(anatomy: Mapping[str, Any]) -> list[tuple[str, dict[str, dict[str, float]]]]:
+    """(`at 4,096`, its parts): one bar, or one per stage of a staged schedule, the first stage first."""
+    found = [anatomy["short"]] if "short" in anatomy else []
+    return [(f"at {words.whole(float(a['design']['context_length']))}", parts(a)) for a in (*found, anatomy)]
 
 
 def _memory(memory: Mapping[str, Any]) -> dict[str, float]:
@@ -67,13 +80,13 @@ def _time(time: Mapping[str, Any]) -> dict[str, float]:
 
 
 def rows(
-    who: str, place: int, quantity: str, found: Mapping[str, float], order: list[str]
+    bars: Sequence[tuple[str, Mapping[str, float]]], quantity: str, order: list[str]
 ) -> list[dict[str, Any]]:
-    """One bar's segments, in the chart's order."""
+    """The segments of all bars, in the chart's order; parts beyond its colours go into the last one."""
     return [
-        {"who": who, "place": place, "part": p, "rank": order.index(p) if p in order else 99, "value": float(f"{v:.4g}"),
-         "quantity": quantity}
-        for p, v in found.items()
+        {"who": who, "place": place, "part": p, "rank": order.index(p), "value": float(f"{v:.4g}"), "quantity": quantity}
+        for place, (who, found) in enumerate(bars)
+        for p, v in folded(found, order).items()
     ]  # fmt: skip
 
 
@@ -92,20 +105,34 @@ def closest(facts: Facts, n_params: float) -> str | None:
 def charts(facts: Facts) -> list[Chart]:
     """Memory, FLOPs and time of the best design, beside the published model of the nearest size."""
     evidence = facts.result.evidence
-    if evidence is None or not evidence.anatomies:
+    if (
+        evidence is None
+        or facts.best_number >= len(evidence.anatomies)
+        or not evidence.anatomies[facts.best_number]
+    ):
         return []
-    best = parts(evidence.anatomies[facts.best_number])
+    mine = stages(evidence.anatomies[facts.best_number])
     model = closest(facts, float(facts.best["n_params"]))
-    other = parts(evidence.model_anatomies[model]) if model else {}
+    others = stages(evidence.model_anatomies[model]) if model else []
     names = order_of(facts)
-    return [_chart(q, best[q], model, other.get(q, {}), names[q]) for q in PARTS]
+    return [
+        _chart(
+            q, [(f"{OWN}|{at}", found[q]) for at, found in mine], [(f"{model}|{at}", found[q]) for at, found in others], names[q]
+        )
+        for q in PARTS
+    ]  # fmt: skip
 
 
 def order_of(facts: Facts) -> dict[str, list[str]]:
     """Every part that any design or model has, so that colours mean the same for all of them."""
     evidence = facts.result.evidence
     assert evidence is not None
-    every = [parts(a) for a in (*evidence.anatomies, *evidence.model_anatomies.values())]
+    every = [
+        found
+        for a in (*evidence.anatomies, *evidence.model_anatomies.values())
+        if a
+        for _, found in stages(a)
+    ]
     found: dict[str, list[str]] = {}
     for quantity, (_, _, fixed) in PARTS.items():
         weight: dict[str, float] = {}
@@ -117,17 +144,16 @@ def order_of(facts: Facts) -> dict[str, list[str]]:
     return found
 
 
-def _chart(
-    quantity: str, best: Mapping[str, float], model: str | None, other: Mapping[str, float], order: list[str]
-) -> Chart:
+Bars = Sequence[tuple[str, Mapping[str, float]]]
+
+
+def _chart(quantity: str, mine: Bars, others: Bars, order: list[str]) -> Chart:
     import pandas as pd
 
     title, unit, _ = PARTS[quantity]
     shown = order[:MOST_PARTS]
-    data: pd.DataFrame = pd.DataFrame(
-        rows("this design", 0, quantity, folded(best, shown), shown)
-        + (rows(model, 1, quantity, folded(other, shown), shown) if model else [])
-    )
+    bars = [*mine, *others]
+    data: pd.DataFrame = pd.DataFrame(rows(bars, quantity, shown))
     name = f"anatomy-{quantity}"
     colours = [palette.CATEGORICAL[k % 8] for k in range(len(shown))]
     source = alt.Chart(alt.NamedData(name))
@@ -135,29 +161,31 @@ def _chart(
         source.mark_bar(stroke="@paper", strokeWidth=1, height={"band": 0.72}).encode(
             x=alt.X("value:Q", title=unit, stack="zero", axis=alt.Axis(format="~r", tickCount=5)),
             y=alt.Y("who:N", sort=alt.EncodingSortField("place"), title=None,
-                    axis=alt.Axis(labelColor="@ink", domain=False, ticks=False, labelLimit=110, labelFontSize=12)),
+                    axis=alt.Axis(labelColor="@ink", domain=False, ticks=False, labelLimit=120, labelFontSize=11.5,
+                                  labelExpr="split(datum.label, '|')")),
             color=alt.Color("part:N", scale=alt.Scale(domain=shown, range=colours),
                             legend=alt.Legend(title=None, columns=2, symbolType="square", symbolStrokeWidth=0, labelFontSize=11)),
             order="rank:Q",
             tooltip=[alt.Tooltip("who:N", title="Design"), alt.Tooltip("part:N", title="Part"), alt.Tooltip("value:Q", title=unit, format=",.4~r")],
         ),
     ]  # fmt: skip
-    said = takeaway(quantity, best, model, other)
-    pairs = sorted(set(best) | set(other), key=lambda p: order.index(p) if p in order else 99)
+    said = takeaway(quantity, mine, others)
+    every = sorted({p for _, found in bars for p in found}, key=order.index)
+    heads = [who.replace("|", " ") for who, _ in bars]
     return Chart(
         name=name,
         title=title,
         takeaway=said,
-        description=f"Stacked bars of {unit} by part for the chosen design{f' and {model}' if model else ''}. {said}",
+        description=f"Stacked bars of {unit} by part for {words.listed(heads)} tokens. {said}",
         spec=specify(layers, alt.Step(46)),
         data={name: data},
         table=Table(
             caption=f"{title} ({unit})",
-            columns=("Part", "This design", *([model] if model else [])),
-            rows=(*tuple((p, words.number(best.get(p, 0.0)), *([words.number(other.get(p, 0.0))] if model else [])) for p in pairs), ("Sum", words.number(sum(best.values())), *([words.number(sum(other.values()))] if model else []))),
-            numeric=frozenset({1, 2} if model else {1}),
+            columns=("Part", *(words.sentence(h)[:-1] for h in heads)),
+            rows=(*((p, *(words.number(found.get(p, 0.0)) for _, found in bars)) for p in every), ("Sum", *(words.number(sum(found.values())) for _, found in bars))),
+            numeric=frozenset(range(1, len(bars) + 1)),
         ),
-        height=260,
+        height=310,
     )  # fmt: skip
 
 
@@ -170,12 +198,16 @@ def folded(found: Mapping[str, float], shown: list[str]) -> dict[str, float]:
     return out
 
 
-def takeaway(quantity: str, best: Mapping[str, float], model: str | None, other: Mapping[str, float]) -> str:
-    """What takes most, and how the sum compares with the model's."""
+def takeaway(quantity: str, mine: Bars, others: Bars) -> str:
+    """What takes most at full context, and how the sum compares with the other stage's and the model's."""
     unit = PARTS[quantity][1]
-    total = sum(best.values())
-    top = max(best, key=lambda p: best[p])
-    text = f"The largest part is {top}, {words.percent(best[top] / total)} of {words.number(total)} {unit}"
-    if model and other:
-        text += f"; {model} takes {words.number(sum(other.values()))} {unit} in all"
-    return f"{text}."
+    who, full = mine[-1]
+    total, top = sum(full.values()), max(full, key=lambda p: full[p])
+    where = f"{who.split('|')[1].capitalize()} tokens the" if len(mine) > 1 else "The"
+    text = (
+        f"{where} largest part is {top}, {words.percent(full[top] / total)} of {words.number(total)} {unit}"
+    )
+    sums = [(w.replace("|", " "), sum(found.values())) for w, found in (*mine[:-1], *others)]
+    return text + "".join(
+        f"; {label.removeprefix(OWN).strip()} tokens {'it is' if label.startswith(OWN) else 'takes'} {words.number(value)}" for label, value in sums
+    ) + "."  # fmt: skip

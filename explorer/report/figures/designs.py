@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from explorer.report import facts as f
+from explorer.report import words
 from explorer.report.facts import Facts
 from explorer.report.figures import axes
 
@@ -34,14 +35,22 @@ def designs(facts: Facts) -> pd.DataFrame:
         if k in result.trials
     ]
     keys += [k for k in f.COUNTED if k in result.trials]
+    evidence = result.evidence
+    elsewhere = dict(evidence.corpus_fronts) if evidence is not None else {}
+    inside = pd.DataFrame(list(facts.inside.values()))
     parts = [
         result.front.assign(kind="front", front=1),
         result.trials.assign(kind="trial", front=0),
         result.exact_front.assign(kind="exact", front=0),
+        *(t.assign(kind="exact", front=0) for t in elsewhere.values()),
+        inside.assign(kind="exact", front=0),
         result.cloud.assign(kind="cloud", front=0),
     ]
     whole = pd.concat([p for p in parts if len(p)], ignore_index=True)
     whole = thinned(whole.drop_duplicates(subset=keys)).head(MOST_ROWS).reset_index(drop=True)
+    if evidence is not None and evidence.baseline is not None:
+        own = pd.DataFrame([evidence.baseline]).assign(kind="baseline", front=0)
+        whole = pd.concat([whole, own.reindex(columns=whole.columns)], ignore_index=True)
     out: dict[str, Any] = {"id": range(len(whole)), "kind": whole["kind"], "front": whole["front"]}
     out["ok"] = whole["feasible"].astype(bool).astype(int)
     wanted = dict.fromkeys([*FIGURES, *(m.name for m, _ in facts.objectives)])
@@ -56,16 +65,23 @@ def designs(facts: Facts) -> pd.DataFrame:
     for corpus in facts.corpora:
         if f"loss_{corpus}" in whole:
             out[f"loss_{corpus}"] = whole[f"loss_{corpus}"].round(5)
-    records = whole.to_dict(orient="records")
+    records: list[Any] = whole.to_dict(orient="records")
     out["staged"] = [int(float(r.get("staged_from", 0) or 0) > 0) for r in records]
-    out["schedule"] = [f.schedule(r) for r in records]  # type: ignore[arg-type]
-    out["plan"] = [f.plan(r) if r["kind"] != "cloud" else "" for r in records]  # type: ignore[arg-type]
-    out["why"] = ["" if r["feasible"] else facts.reason(r) for r in records]  # type: ignore[arg-type]
+    out["schedule"] = [f.schedule(r) for r in records]
+    out["plan"] = [f.plan(r) if r["kind"] != "cloud" else "" for r in records]
+    out["why"] = ["" if r["feasible"] else facts.reason(r) for r in records]
+    out["binds"] = [
+        words.listed(words.limit(b) for b in facts.binding(r)) if r["feasible"] else "" for r in records
+    ]
     out["outside"] = f.flags(whole["extrapolated"]).astype(int) if "extrapolated" in whole else 0
     table = pd.DataFrame(out)
     table["x"], table["y"] = table[axes.column(facts.x)], table[axes.column(facts.y)]
-    exact = _same(whole, result.exact_front, keys)
-    table["exact"] = exact.astype(int)
+    out_of = {facts.corpus: result.exact_front, **elsewhere}
+    on = [_same(whole, out_of[name], keys).astype(int) * 2**k for k, name in enumerate(facts.proven)]
+    # One bit per corpus of `facts.proven`: on which of their exact fronts the design lies.
+    table["proof"] = sum(on)
+    table["exact"] = _same(whole, result.exact_front, keys).astype(int)
+    table["inside"] = _same(whole, inside, keys).astype(int)
     return table
 
 

@@ -33,7 +33,7 @@ def tornado(facts: Facts) -> Chart | None:
         sort=order,
         title=None,
         axis=alt.Axis(
-            labelLimit=300, labelExpr="split(datum.label, '|')", labelColor="@ink", domain=False, ticks=False
+            labelLimit=330, labelExpr="split(datum.label, '|')", labelColor="@ink", domain=False, ticks=False
         ),
     )
     x = alt.X(
@@ -88,7 +88,7 @@ def _lines(label: str) -> str:
     """A long label broken at `|`, where the axis takes a new line."""
     import textwrap
 
-    return "|".join(textwrap.wrap(label, 34))
+    return "|".join(textwrap.wrap(label, 46))
 
 
 def _at(value: float | None) -> str:
@@ -103,6 +103,10 @@ def importance(facts: Facts) -> Chart | None:
     from explorer.catalog.metrics import METRICS
 
     frame = evidence.importance.copy()
+    # An objective that is a lever itself hangs on itself alone.
+    frame = frame[~frame["objective"].isin(frame["lever"])]
+    if not len(frame):
+        return None
     frame["lever"] = frame["lever"].map(words.lever)
     frame["objective"] = frame["objective"].map(lambda o: METRICS[o].label if o in METRICS else str(o))
     frame["importance"] = frame["importance"].astype(float).round(4)

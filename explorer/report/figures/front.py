@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
 from explorer.report import facts as f
 from explorer.report import words
-from explorer.report.chart import Chart, Table, specify
+from explorer.report.chart import MOST_TABLE_ROWS, Chart, Table, specify
 from explorer.report.facts import Facts
 from explorer.report.figures import axes
 
 if TYPE_CHECKING:
     import pandas as pd
 
+CROWD = 80
+"""Designs of a front beyond which its marks are drawn small: with three objectives it has thousands."""
 CROSS = "M-1,-1L1,1M1,-1L-1,1"
 """A mark that reads as struck out."""
 
@@ -45,7 +48,7 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         .mark_line(interpolate="step-after", color="@muted", strokeWidth=1.25, strokeDash=[4, 3], clip=True)
         .encode(x=x, y=y, order="x:Q"),
         source.transform_filter("datum.front == 1")
-        .mark_point(filled=True, size=75, opacity=alt.expr("dim ? 0.25 : 1"), clip=True)
+        .mark_point(filled=True, size=75 if len(facts.result.front) <= CROWD else 26, opacity=alt.expr("dim ? 0.25 : 1"), clip=True)
         .encode(
             x=x,
             y=y,
@@ -64,25 +67,34 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         alt.Chart(alt.NamedData("selected"))
         .mark_point(filled=False, size=150, color="@hot", strokeWidth=2.5, clip=True)
         .encode(x=x, y=y, tooltip=tips),
+        source.transform_filter("datum.inside == 1")
+        .mark_point(shape="diamond", size=110, color="@good", filled=False, strokeWidth=2, clip=True)
+        .encode(x=x, y=y, tooltip=tips),
+        *baseline(facts, x, y, tips),
         names.transform_filter("datum.place == 0").mark_text(dy=17, align="right", dx=2, **label).encode(x=x, y=y, text="label:N"),
         names.transform_filter("datum.place == 1").mark_text(dy=-15, align="right", dx=6, **label).encode(x=x, y=y, text="label:N"),
         names.transform_filter("datum.place == 2").mark_text(dy=17, align="left", dx=2, **label).encode(x=x, y=y, text="label:N"),
+        names.transform_filter("datum.place == 3").mark_text(dy=-15, align="right", dx=6, **label).encode(x=x, y=y, text="label:N"),
     ]  # fmt: skip
     front = facts.result.front
+    two = len(facts.objectives) == 2
+    drawn = "The dashed step is the exact front of the whole lattice. " if two else ""
+    if facts.inside:
+        drawn += "Open diamonds are the best designs within the law’s domain. "
     return Chart(
         name="front",
         title=f"What can be had: {facts.y.label.lower()} against {facts.x.label.lower()}",
         takeaway=takeaway(facts),
         how_to_read=(
-            "Filled marks are the front: nothing feasible beats them in both directions. The dashed step is the "
-            "exact front of the whole lattice; small dots are feasible and beaten; grey crosses break a limit, "
-            "which the tooltip names. Drag over the front to select designs everywhere on the page."
+            f"Filled marks are the front: nothing feasible beats them in {directions(facts)}. {drawn}Small dots are "
+            "feasible and beaten; grey crosses break a limit, which the tooltip names. Drag over the front to select "
+            "designs everywhere on the page; click a design to choose it."
         ),
         description=(
             f"Scatter plot of {len(designs):,} designs: {facts.y.label} ({axes.unit(facts.y)}) against "
             f"{facts.x.label} ({axes.unit(facts.x)}). {len(front)} designs form the front. {takeaway(facts)}"
         ),
-        spec=specify(layers, 400, dim=False, exactShown=True, yLow=y_low, yHigh=y_high),
+        spec=specify(layers, 400, dim=False, exactShown=two, yLow=y_low, yHigh=y_high),
         data={"designs": designs, "picks": picks(facts, designs), "selected": designs.iloc[:0]},
         table=table(facts),
         height=460,
@@ -106,15 +118,44 @@ def tooltips(designs: pd.DataFrame) -> list[alt.Tooltip]:
 
 def picks(facts: Facts, designs: pd.DataFrame) -> pd.DataFrame:
     """The named designs of the front, with their labels."""
+    import pandas as pd
+
+    columns = ["id", "context_length", "d_model", "x", "y"]
     rows = designs[(designs["kind"] == "front") & designs["id"].isin(list(facts.picks))]
-    named = rows[["id", "context_length", "d_model", "x", "y"]].sort_values("x")
+    named = rows[columns].sort_values("x")
     # The leftmost name goes below and left, the rightmost above, the others below and right.
     place = [0, *([2] * (len(named) - 2)), 1][: len(named)] if len(named) > 1 else [1] * len(named)
-    return named.assign(label=[facts.picks[i] for i in named["id"]], place=place)
+    named = named.assign(label=[facts.picks[i] for i in named["id"]], place=place)
+    inside = (
+        designs.loc[designs["kind"] == "inside", columns]
+        .head(1)
+        .assign(label="within the law’s domain", place=3)
+    )
+    return pd.concat([named, inside], ignore_index=True) if len(inside) else named
+
+
+def directions(facts: Facts) -> str:
+    """In both directions, or in all three objectives."""
+    n = len(facts.objectives)
+    return "both directions" if n == 2 else f"all {n} objectives" if n > 2 else "what is asked for"
+
+
+def baseline(facts: Facts, x: alt.X, y: alt.Y, tips: list[alt.Tooltip]) -> list[alt.Chart]:
+    """The named baseline as a square with its name."""
+    evidence = facts.result.evidence
+    if evidence is None or evidence.baseline is None:
+        return []
+    source = alt.Chart(alt.NamedData("designs")).transform_filter("datum.kind == 'baseline'")
+    name = Path(str(evidence.baseline["name"]).rstrip("/").removesuffix("/config.json")).name
+    return [
+        source.mark_point(shape="square", size=110, filled=True, color="@c3", stroke="@paper", opacity=1, clip=True).encode(x=x, y=y, tooltip=tips),
+        source.mark_text(text=name, dx=10, align="left", fontSize=12.5, color="@ink", clip=True).encode(x=x, y=y),
+    ]  # fmt: skip
 
 
 def window(ok: pd.DataFrame, direction: str) -> tuple[float, float]:
-    """The vertical range worth seeing: the front, and behind it as much again or the best third."""
+    """The vertical range worth seeing: the front, and behind it as much again or the best third; on it, too,
+    what is named beside the front."""
     if not len(ok):
         return 0.0, 1.0
     sign = -1.0 if direction == "maximize" else 1.0
@@ -122,6 +163,8 @@ def window(ok: pd.DataFrame, direction: str) -> tuple[float, float]:
     low = float(every.min())
     reach = float(front.max()) if len(front) else low
     high = max(reach + (reach - low), float(every.quantile(0.35)))
+    beside = every[(ok["inside"] == 1) | (ok["kind"] == "baseline")]
+    high = max(high, float(beside.max())) if len(beside) else high
     span = high - low or abs(high) or 1.0
     ends = sorted((sign * (low - 0.14 * span), sign * (high + 0.06 * span)))
     return ends[0], ends[1]
@@ -179,7 +222,7 @@ def table(facts: Facts) -> Table:
     rows = [
         (words.whole(r["context_length"]), words.whole(r["d_model"]), words.whole(r["n_layers"]),
          *(value(r[m.name], m.name) for m in metrics if m.name != "context_length"), facts.picks.get(k, ""))
-        for k, (_, r) in enumerate(front.head(200).iterrows())
+        for k, (_, r) in enumerate(front.head(MOST_TABLE_ROWS).iterrows())
     ]  # fmt: skip
     heads = [f"{m.label} ({axes.unit(m)})" for m in metrics if m.name != "context_length"]
     return Table(
@@ -187,17 +230,5 @@ def table(facts: Facts) -> Table:
         columns=("Context c (tokens)", "Width d", "Layers L", *heads, "Pick"),
         rows=tuple(rows),
         numeric=frozenset(range(3 + len(heads))),
-        left_out=max(0, len(front) - 200),
+        left_out=max(0, len(front) - MOST_TABLE_ROWS),
     )
-
-
-def steps(facts: Facts) -> list[dict[str, Any]]:
-    """Exchange rate between neighbours of the front, for the reader who looks for a knee."""
-    front = facts.result.front.sort_values("context_length").reset_index(drop=True)
-    rows = []
-    for k in range(1, len(front)):
-        a, b = front.iloc[k - 1], front.iloc[k]
-        more = float(b["context_length"]) - float(a["context_length"])
-        if more > 0:
-            rows.append({"row": k, "nats_per_k": (float(b["loss"]) - float(a["loss"])) / (more / 1024)})
-    return rows

@@ -8,7 +8,7 @@ import altair as alt
 
 from explorer.report import facts as f
 from explorer.report import words
-from explorer.report.chart import Chart, Table, specify
+from explorer.report.chart import MOST_TABLE_ROWS, Chart, Table, specify
 from explorer.report.facts import Facts
 from explorer.report.figures import axes, front
 
@@ -20,14 +20,14 @@ AXES = {
     "n_tokens": "Tokens", "peak_device_bytes": "Memory", "kv_cache_bytes": "KV cache", "gpu_hours": "GPU-hours",
     "loss": "Loss",
 }  # fmt: skip
-MOST_LINES = 400
+MOST_LINES, FEWEST = 150, 4
 
 
 def chart(facts: Facts) -> Chart | None:
-    """None where the front is a single design."""
+    """None where the front has too few designs to show a pattern."""
     rows = facts.result.front.head(MOST_LINES)
-    names = [a for a in AXES if a in rows and rows[a].nunique() > 1]
-    if len(rows) < 2 or len(names) < 2:
+    names = [a for a in AXES if a in rows and float(rows[a].max()) > float(rows[a].min()) * (1 + 1e-6)]
+    if len(rows) < FEWEST or len(names) < 2:
         return None
     import numpy as np
     import pandas as pd
@@ -79,10 +79,10 @@ def chart(facts: Facts) -> Chart | None:
             caption="The front across all its figures",
             columns=tuple(labels),
             rows=tuple(
-                tuple(front.value(float(r[n]), n) if n in _KNOWN else words.whole(r[n]) for n in names) for _, r in rows.head(200).iterrows()
+                tuple(front.value(float(r[n]), n) if n in _KNOWN else words.whole(r[n]) for n in names) for _, r in rows.head(MOST_TABLE_ROWS).iterrows()
             ),
             numeric=frozenset(range(len(names))),
-            left_out=max(0, len(facts.result.front) - 200),
+            left_out=max(0, len(facts.result.front) - MOST_TABLE_ROWS),
         ),
         height=360,
     )  # fmt: skip

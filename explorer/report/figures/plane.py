@@ -20,6 +20,8 @@ STEPS = (0.002, 0.005, 0.01, 0.03, 0.1, 0.3)
 """Edges of the colour classes, nats above the best; the first ones lie within seed noise (.01–.02)."""
 GRADES = (*(f"≤ {s:g}" for s in STEPS), f"> {STEPS[-1]:g}")
 MOST_CELLS = 4_000
+HALO: tuple[dict[str, Any], ...] = ({"stroke": "@paper", "strokeWidth": 3, "strokeOpacity": 0.85}, {})
+"""A name is written twice: first as a halo of the page's colour, so that it reads on any cell."""
 
 
 def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
@@ -82,15 +84,17 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
             alt.Tooltip("d_model:Q", title="Width d", format=",.0f"), alt.Tooltip("n_layers:Q", title="Layers L", format=",.0f"),
             alt.Tooltip("n_params:Q", title="Parameters", format=".3s"),
         ]),
-        alt.Chart(alt.NamedData("model_labels"))
-        .mark_text(align="right", dx=-9, fontSize=11.5, color="@ink", stroke="@paper", strokeWidth=3, strokeOpacity=0.85)
-        .encode(x=x, y=y, text="label:N"),
-        alt.Chart(alt.NamedData("model_labels"))
-        .mark_text(align="right", dx=-9, fontSize=11.5, color="@ink")
-        .encode(x=x, y=y, text="label:N"),
+        *(
+            alt.Chart(alt.NamedData("model_labels"))
+            .transform_filter(f"datum.right == {int(right)}")
+            .mark_text(align="left" if right else "right", dx=9 if right else -9, fontSize=11.5, color="@ink", **halo)
+            .encode(x=x, y=y, text="label:N")
+            for right in (True, False)
+            for halo in HALO
+        ),
         alt.Chart(alt.NamedData("designs"))
         .transform_filter("datum.front == 1")
-        .mark_point(filled=True, size=55, color="@hot", stroke="@paper", strokeWidth=1, opacity=alt.expr("dim ? 0.3 : 1"))
+        .mark_point(filled=True, size=55 if len(facts.result.front) <= front.CROWD else 12, color="@hot", stroke="@paper", strokeWidth=1 if len(facts.result.front) <= front.CROWD else 0, opacity=alt.expr("dim ? 0.3 : 1"))
         .encode(x=x, y=y, tooltip=front.tooltips(designs))
         .add_params(alt.selection_interval(name="brush", zoom=False)),
         alt.Chart(alt.NamedData("selected"))
@@ -114,7 +118,7 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         spec=specify(layers, 430, dim=False),
         data={
             "plane": cells, "lines": lines, "line_labels": labels_of(lines), "models": models,
-            "model_labels": model_labels(models), "designs": designs, "selected": designs.iloc[:0],
+            "model_labels": model_labels(models, c_span), "designs": designs, "selected": designs.iloc[:0],
         },
         table=table(facts, cells),
         height=500,
@@ -199,7 +203,8 @@ def labels_of(lines: pd.DataFrame) -> pd.DataFrame:
         return lines
     last = lines.groupby("line", sort=False).tail(1).copy()
     first = lines.groupby("line", sort=False).head(1)
-    share = 0.93
+    # One below the other, so that names do not meet on a narrow screen.
+    share = np.array([0.93, 0.8])[: len(last)]
     for axis in ("context_length", "d_model"):
         last[axis] = first[axis].to_numpy() ** (1 - share) * last[axis].to_numpy() ** share
     return last
@@ -207,8 +212,15 @@ def labels_of(lines: pd.DataFrame) -> pd.DataFrame:
 
 def models_of(facts: Facts, cells: pd.DataFrame) -> pd.DataFrame:
     """Published models inside the plane."""
-    assert facts.result.evidence is not None
-    models = facts.result.evidence.models
+    import pandas as pd
+
+    evidence = facts.result.evidence
+    assert evidence is not None
+    models = evidence.models
+    if evidence.baseline is not None and evidence.baseline["name"] not in set(models["name"]):
+        models = pd.concat(
+            [models, pd.DataFrame([evidence.baseline]).reindex(columns=models.columns)], ignore_index=True
+        )
     inside = models["context_length"].between(cells["c_low"].min(), cells["c_high"].max()) & models[
         "d_model"
     ].between(cells["d_low"].min(), cells["d_high"].max())
@@ -216,8 +228,9 @@ def models_of(facts: Facts, cells: pd.DataFrame) -> pd.DataFrame:
     return models.loc[inside, columns].reset_index(drop=True)
 
 
-def model_labels(models: pd.DataFrame) -> pd.DataFrame:
-    """One label per place: models that share c and d share it, and crowded places stay unnamed."""
+def model_labels(models: pd.DataFrame, span: list[float]) -> pd.DataFrame:
+    """One label per place: models that share c and d share it, and crowded places stay unnamed; names stand at
+    the right where the left would cut them off."""
     import pandas as pd
 
     rows: list[tuple[float, float, str]] = []
@@ -228,7 +241,9 @@ def model_labels(models: pd.DataFrame) -> pd.DataFrame:
             continue
         names = list(group["name"])
         rows.append((float(c), float(d), names[0] + (f" +{len(names) - 1}" if len(names) > 1 else "")))  # type: ignore[arg-type]
-    return pd.DataFrame(rows, columns=["context_length", "d_model", "label"])
+    frame = pd.DataFrame(rows, columns=["context_length", "d_model", "label"])
+    quarter = span[0] * (span[1] / span[0]) ** 0.25
+    return frame.assign(right=(frame["context_length"] < quarter).astype(int))
 
 
 def takeaway(facts: Facts, cells: pd.DataFrame) -> str:

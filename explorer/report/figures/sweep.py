@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import altair as alt
 import numpy as np
 
-from explorer.report import facts as f
 from explorer.report import palette, words
 from explorer.report.chart import Chart, Table, specify
 from explorer.report.facts import Facts
@@ -48,6 +47,9 @@ def chart(facts: Facts, quantity: str, sweep: pd.DataFrame) -> Chart:
     marks = marks[
         marks["context_length"].between(frame["context_length"].min(), frame["context_length"].max())
     ]
+    middle = np.sqrt(frame["context_length"].min() * frame["context_length"].max())
+    # Names stay inside the chart: left of a mark in its right half.
+    marks["right"] = (marks["context_length"] > middle).astype(int)
     x = axes.context()
     source = alt.Chart(alt.NamedData(name))
     layers = [
@@ -57,7 +59,7 @@ def chart(facts: Facts, quantity: str, sweep: pd.DataFrame) -> Chart:
             color=alt.Color(
                 "part:N",
                 scale=alt.Scale(domain=order, range=palette.CATEGORICAL[1:2] + [palette.CATEGORICAL[k] for k in (0, 2, 3, 4, 5, 6, 7)]),
-                legend=alt.Legend(title=None, columns=2, symbolType="square", symbolStrokeWidth=0),
+                legend=alt.Legend(title=None, columns=2, symbolType="square", symbolStrokeWidth=0, labelFontSize=11, offset=24),
             ),
             order="rank:Q",
             tooltip=[
@@ -67,7 +69,12 @@ def chart(facts: Facts, quantity: str, sweep: pd.DataFrame) -> Chart:
         ),
         alt.Chart(alt.NamedData(f"{name}-marks")).mark_rule(color="@ink", strokeDash=[3, 3], strokeWidth=1.25).encode(x="context_length:Q"),
         alt.Chart(alt.NamedData(f"{name}-marks"))
-        .mark_text(align="left", baseline="bottom", dx=4, dy=-2, fontSize=11.5, color="@ink", y=0)
+        .transform_filter("datum.right == 0")
+        .mark_text(align="left", baseline="bottom", dx=-1, dy=-3, fontSize=11.5, color="@ink", y=0)
+        .encode(x="context_length:Q", text="label:N"),
+        alt.Chart(alt.NamedData(f"{name}-marks"))
+        .transform_filter("datum.right == 1")
+        .mark_text(align="right", baseline="bottom", dx=1, dy=-3, fontSize=11.5, color="@ink", y=0)
         .encode(x="context_length:Q", text="label:N"),
     ]  # fmt: skip
     words_ = takeaway(facts, quantity, frame)
@@ -158,8 +165,3 @@ def takeaway(facts: Facts, quantity: str, frame: pd.DataFrame) -> str:
 def _nearest(frame: pd.DataFrame, context: float) -> float:
     points = frame["context_length"].to_numpy()
     return float(points[np.argmin(np.abs(np.log(points / context)))])
-
-
-def design_of(facts: Facts) -> str:
-    """The design whose shape is kept while the context moves."""
-    return f.shape(facts.best)

@@ -1,0 +1,50 @@
+"""What a report draws beside the trials, computed once from the model: planes, sweeps, anatomies, neighbours.
+
+Everything here is at the law's central values; intervals are the claims room's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from explorer.evidence import apart, corpora, domain, plane
+from explorer.evidence.baseline import baseline
+from explorer.evidence.chosen import design_of, plan_of
+from explorer.evidence.exports import exports, written
+from explorer.evidence.importance import importance
+from explorer.evidence.sensitivity import sensitivities
+from explorer.result import Evidence, shown_rows
+
+if TYPE_CHECKING:
+    from explorer.claims.setting import Setting
+    from explorer.search.problem import Problem
+    from explorer.search.study import Search
+
+__all__ = ["design_of", "gather", "plan_of", "written"]
+
+
+def gather(problem: Problem, setting: Setting, search: Search, picks: Mapping[str, int]) -> Evidence:
+    """The evidence of a finished search; `picks` are rows of its front by name."""
+    front = search.front
+    shown = {k: design_of(problem, front.iloc[k]) for k in shown_rows(len(front), picks.values())}
+    chosen = shown[picks["best-loss"]]
+    return Evidence(
+        plane=plane.plane(problem, setting),
+        sweep=apart.sweep(problem, chosen),
+        anatomies=tuple(
+            apart.taken_apart(problem, shown[k]) if k in shown else {} for k in range(len(front))
+        ),
+        models=apart.published(problem),
+        importance=importance(search),
+        crossover=apart.crossover(problem, chosen),
+        model_anatomies=apart.models_apart(problem, float(front["n_params"].iloc[picks["best-loss"]])),
+        sensitivities=sensitivities(problem, shown),
+        outside=domain.outside(problem, front),
+        inside=domain.inside(problem, setting),
+        domain={f.name: getattr(problem.law.domain, f.name) for f in fields(problem.law.domain)},
+        corpus_fronts=corpora.fronts(problem, setting),
+        baseline=baseline(problem, setting),
+        exports=exports(problem, front.iloc[list(shown)]),
+    )

@@ -1,0 +1,57 @@
+"""A row of a table as a design, and the best plan of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from explorer.design import Design, Plan
+
+if TYPE_CHECKING:
+    from explorer.cost import Planned
+    from explorer.search.problem import Problem
+
+
+def design_of(problem: Problem, row: Any) -> Design:
+    """The design of a row of a trials table."""
+    names = ("context_length", "d_model", "n_layers", "n_heads", "n_kv_heads", "d_head", "d_ff", "vocab_size")
+    attention = next(a for a in problem.lattice.attention if str(a) == str(row["attention"]))
+    given: dict[str, Any] = {
+        **{name: int(row[name]) for name in names},
+        **{k: int(v) for k, v in attention._asdict().items() if v},
+        **(problem.lattice.fixed or {}),
+        "ffn": str(row["ffn"]),
+        "staged_from": float(row["staged_from"]),
+        "staged_share": float(row["staged_share"]),
+    }
+    return Design(**given)
+
+
+def plan_of(problem: Problem, design: Design) -> Plan | None:
+    """The best plan of one design at its full context; None where nothing can run it."""
+    planned = problem.evaluate(design).planned
+    return plan_at(problem, planned, 0)
+
+
+def plan_at(problem: Problem, planned: Planned, index: int) -> Plan | None:
+    """The plan in one place of a planned table; None where nothing can run it."""
+
+    def at(name: str) -> Any:
+        value = np.asarray(getattr(planned, name)).reshape(-1)
+        return value[min(index, len(value) - 1)]
+
+    if not np.isfinite(at("step_seconds")):
+        return None
+    names = (
+        "micro_batch", "global_batch", "tensor_parallel", "pipeline_parallel", "context_parallel",
+        "data_parallel", "zero_stage",
+    )  # fmt: skip
+    return problem.setting.plan.with_(
+        recompute=str(at("recompute")), **{name: int(at(name)) for name in names}
+    )
+
+
+def short_of(design: Design) -> Design:
+    """The design as a staged schedule starts it: at the short window."""
+    return design.with_(context_length=design.staged_from, staged_from=0, staged_share=0)

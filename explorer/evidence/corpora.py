@@ -1,0 +1,86 @@
+"""The exact front on every other corpus, so that a reader who judges on another one sees a proven answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from explorer import quality
+from explorer.claims.landscape import lattice_points
+from explorer.search.exact import exact_front
+from explorer.search.front import nondominated
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from explorer.claims.landscape import Landscape
+    from explorer.claims.setting import Setting
+    from explorer.search.problem import Problem
+    from explorer.search.space import IntArray
+
+MOST_ROWS = 400
+"""Designs of one front that a report carries, evenly taken: with three objectives a front has thousands."""
+IN_LANDSCAPE = ("loss", "context_length", "n_params", "n_tokens")
+"""Objectives that the landscapes of the trade hold already."""
+
+
+def fronts(problem: Problem, setting: Setting) -> dict[str, pd.DataFrame]:
+    """Corpus → its exact front over the whole lattice, rows as the trials'; the asked corpus is left out."""
+    import pandas as pd
+
+    names = {o.name for o in problem.objectives}
+    if "loss" not in names:
+        return {}
+    find = _from_landscapes if names <= set(IN_LANDSCAPE) else _from_search
+    found = {name: find(problem, setting, name) for name in setting.corpora if name != setting.asked}
+    return {
+        name: pd.DataFrame(problem.columns(points[:: max(1, -(-len(points) // MOST_ROWS))]))
+        for name, points in found.items()
+    }
+
+
+def _from_landscapes(problem: Problem, setting: Setting, corpus: str) -> IntArray:
+    """Costs do not depend on the corpus, so only the loss is asked anew."""
+    points, coordinates = [], []
+    for g in setting.grids:
+        c, s = np.nonzero(g.feasible & np.isin(g.contexts, problem.lattice.context_length)[:, None])
+        found = lattice_points(problem.lattice, g, c, s)
+        if not len(found):
+            continue
+        figures = _figures(setting, g, corpus)
+        rows = [o.coordinates(np.broadcast_to(figures[o.name], g.shape)[c, s]) for o in problem.objectives]
+        points.append(found)
+        coordinates.append(np.stack(rows, axis=1))
+    every, costs = np.concatenate(points), np.concatenate(coordinates)
+    keep = nondominated(costs)
+    order = np.lexsort(costs[keep].T[::-1])
+    front: IntArray = every[keep][order]
+    return front
+
+
+def _figures(setting: Setting, g: Landscape, corpus: str) -> dict[str, Any]:
+    loss = quality.loss(
+        setting.central(corpus),
+        n_params=g.n_law,
+        n_tokens=g.n_tokens,
+        context_length=g.contexts[:, None],
+        aspect=(g.d_model / g.n_layers)[None, :],
+        staged_from=g.staged_from,
+        staged_share=g.staged_share,
+    )
+    return {
+        "loss": loss,
+        "context_length": g.contexts[:, None],
+        "n_params": g.n_params,
+        "n_tokens": g.n_tokens,
+    }
+
+
+def _from_search(problem: Problem, setting: Setting, corpus: str) -> IntArray:
+    """The enumeration again, where an objective needs a plan's figures."""
+    from explorer.search.problem import Problem
+
+    budget = problem.budget
+    asked = budget.model_copy(update={"quality": budget.quality.model_copy(update={"corpus": corpus})})
+    return exact_front(Problem(asked)).points

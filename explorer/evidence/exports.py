@@ -1,0 +1,46 @@
+"""The files that train each design of the front, written once at run time so that a page can hand them out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from explorer.errors import Unsupported
+from explorer.evidence.chosen import design_of, plan_of
+from explorer.formats import TARGETS, write
+from explorer.units import format_bytes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from explorer.search.problem import Problem
+
+
+def written(problem: Problem, row: Any, target: str) -> str:
+    """One design of a trials table, with its plan, in the format of `target`."""
+    design = design_of(problem, row)
+    remarks = (
+        f"expected peak device memory: {format_bytes(float(row['peak_device_bytes']))} per GPU",
+        f"expected throughput: {float(row['tokens_per_second_per_gpu']):,.0f} tokens/s per GPU",
+        f"predicted loss: {float(row['loss']):.4f} nats per token",
+    )
+    return write(design, plan_of(problem, design), target, n_tokens=float(row["n_tokens"]), remarks=remarks)
+
+
+def exports(problem: Problem, rows: pd.DataFrame) -> dict[str, Any]:
+    """`lines`, and per target and row (its label) the numbers of the lines of its file, or why there is none.
+
+    Files of neighbouring designs differ in a few lines, so each line is kept once.
+    """
+    lines: dict[str, int] = {}
+    texts: dict[str, dict[str, list[int] | str]] = {}
+    for target in TARGETS:
+        found: dict[str, list[int] | str] = {}
+        for k, row in rows.iterrows():
+            try:
+                text = written(problem, row, target)
+            except Unsupported as reason:
+                found[str(k)] = str(reason)
+                continue
+            found[str(k)] = [lines.setdefault(line, len(lines)) for line in text.splitlines()]
+        texts[target] = found
+    return {"lines": list(lines), "texts": texts, "names": dict(TARGETS)}
