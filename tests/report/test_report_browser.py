@@ -131,7 +131,8 @@ def test_a_chosen_design_is_taken_apart(opened: Opened) -> None:
     assert (
         "pythia-2.8b at 2,048 tokens takes" in page.locator('[data-takeaway="anatomy-memory"]').text_content()
     )
-    assert page.locator("#fig-anatomy-memory thead th").count() == 3
+    # The part's name, both stages of a staged design, and the model beside it.
+    assert page.locator("#fig-anatomy-memory thead th").count() == 4
 
 
 def test_levers_around_the_chosen_design(opened: Opened) -> None:
