@@ -104,6 +104,7 @@ def table(designs: dict[str, Any], corpus: str = "books", scale: float = 1.0) ->
     t["excess_serving"] = t["serving_bytes"] / LIMITS["serving"] - 1
     excess = t[[k for k in t if k.startswith("excess_")]]
     t["feasible"] = (excess <= 1e-9).all(axis=1)
+    t["binding"] = excess.idxmax(axis=1).str.removeprefix("excess_")
     t["extrapolated"] = (c > 65_536) | (t["n_tokens"] / n > 1000)
     return t
 
