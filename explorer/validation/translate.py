@@ -67,7 +67,8 @@ def design_of(row: Measurement) -> Design:
     if d is None:
         assert published is not None
         return published.with_(context_length=context)
-    if published is not None and published.d_model == d and published.n_layers == _get(config, "layers"):
+    layers = _get(config, "layers", "n_layers")
+    if published is not None and published.d_model == d and layers in (None, published.n_layers):
         changes: dict[str, Any] = {"context_length": context}
         for key, name in (("vocab", "vocab_size"), ("ffn", "d_ff"), ("kv_heads", "n_kv_heads")):
             if config.get(key) is not None and not published.n_experts:
@@ -144,7 +145,8 @@ _ALIASES = {
     "gpt2124mnanogpt": ("gpt2",), "hfgpt2124m": ("gpt2",),
     "gpt3175bmegatronreadmeexample": ("gpt3175b",), "phi1513b": ("phi15",),
     "bloom": ("bloom176b",), "qwen330ba3bbf16": ("qwen330ba3b",), "qwen38bfp8": ("qwen38b",),
-    "gpt355m": ("gpt2medium",), "llama7b": ("llama7b",),
+    "gpt355m": ("gpt2medium",), "llama7b": ("llama7b",), "gemma112bit": ("gemma2b",),
+    "deepseekr10528qwen38b": ("qwen38b",),
 }  # fmt: skip
 
 
