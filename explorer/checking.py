@@ -64,34 +64,34 @@ def check(budget: Budget) -> Check:
     import numpy as np
 
     from explorer.claims.describe import blind_to
-    from explorer.claims.landscape import landscapes
+    from explorer.claims.landscape import landscape_parts
     from explorer.cost import enumerate_plans
     from explorer.search import Problem
 
     began = time.perf_counter()
     problem = Problem(budget)
     lattice = problem.lattice
-    grids = landscapes(problem, float(lattice.context_length[0]), problem.law.n_counts)
     listed = {(s.staged_from, s.staged_share) for s in lattice.schedule}
-    grids = [g for g in grids if (g.staged_from, g.staged_share) in listed]
-    # Shapes beyond the parameter limit are cut off before they are planned: only that limit stops them.
-    cut = lattice.size - sum(int(g.exists.sum()) for g in grids)
-    names = list(grids[0].excess)
-    broken = {
-        n: sum(int((g.exists & (np.broadcast_to(g.excess[n], g.shape) > 0)).sum()) for g in grids)
-        for n in names
-    }
-    broken["parameters"] = broken.get("parameters", 0) + cut
-    n_feasible = sum(int(g.feasible.sum()) for g in grids)
+    n_planned = n_feasible = 0
+    broken: dict[str, int] = {}
     nearest: dict[str, float] = {}
-    if not n_feasible:
-        for n in names:
-            values = [np.broadcast_to(g.excess[n], g.shape)[g.exists].min() for g in grids if g.exists.any()]
-            nearest[n] = float(min(values)) if values else math.inf
-    tokens: dict[str, tuple[float, float]] = {}
-    if n_feasible:
-        every = np.concatenate([g.n_tokens[g.feasible] for g in grids])
-        tokens[" and ".join(problem.training_limits)] = (float(every.min()), float(every.max()))
+    least, most = math.inf, -math.inf
+    for grids in landscape_parts(problem, float(lattice.context_length[0]), problem.law.n_counts):
+        for g in grids:
+            if (g.staged_from, g.staged_share) not in listed or not g.exists.any():
+                continue
+            n_planned += int(g.exists.sum())
+            n_feasible += int(g.feasible.sum())
+            for name, excess in g.excess.items():
+                own = np.broadcast_to(excess, g.shape)[g.exists]
+                broken[name] = broken.get(name, 0) + int((own > 0).sum())
+                nearest[name] = min(nearest.get(name, math.inf), float(own.min()))
+            if g.feasible.any():
+                tokens_here = g.n_tokens[g.feasible]
+                least, most = min(least, float(tokens_here.min())), max(most, float(tokens_here.max()))
+    # Shapes far beyond the parameter limit are cut off before they are planned: only that limit stops them.
+    broken["parameters"] = broken.get("parameters", 0) + lattice.size - n_planned
+    tokens = {" and ".join(problem.training_limits): (least, most)} if n_feasible else {}
     plans = enumerate_plans(problem.setting, problem.hardware)
     return Check(
         name=budget.name,
@@ -102,7 +102,7 @@ def check(budget: Budget) -> Check:
         stopped_by={n: k for n, k in broken.items() if k},
         tokens_by_limit=tokens,
         blind_to=tuple(blind_to(lattice)),
-        nearest=nearest,
+        nearest={} if n_feasible else nearest,
         notes=(*budget.notes, *lattice_notes(problem)),
         seconds=round(time.perf_counter() - began, 3),
     )

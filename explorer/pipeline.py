@@ -31,6 +31,8 @@ N_DRAWS = 300
 CLOUD_ROWS = 4000
 """Rows of explored designs that a run keeps beside its trials."""
 NEAREST_ROWS = 12
+MOST_WEIGHED = 1_000_000
+"""Designs of a lattice that the trade weighs whole; of a larger one it holds all but context, width and depth."""
 
 OnProgress = Callable[..., Any]
 
@@ -60,6 +62,7 @@ def run(
     """
     from explorer.checking import lattice_notes
     from explorer.claims import ledger, trade, verdict
+    from explorer.claims.landscape import describe_levers
     from explorer.claims.setting import Setting
     from explorer.errors import NothingFits
     from explorer.evidence import gather
@@ -83,9 +86,15 @@ def run(
         )
     weighed, found, evidence = None, None, None
     picks = _picks(search, problem)
-    notes = [*budget.notes, *_measured_notes(search), *lattice_notes(problem)]
+    notes = [*budget.notes, *search.exact.notes, *_measured_notes(search), *lattice_notes(problem)]
     with clock("trade"):
-        setting = Setting.of(problem)
+        levers = _levers(search, problem)
+        setting = Setting.of(problem, levers)
+        if levers is not None:
+            notes.append(
+                f"the trade keeps {describe_levers(problem.lattice, levers)} of the best design, since it cannot "
+                f"weigh all {problem.lattice.size:,} designs in every draw"
+            )
         try:
             weighed = trade(
                 problem,
@@ -331,6 +340,18 @@ def _picks(search: Search, problem: Problem) -> dict[str, int]:
         "longest": int(np.argmax(front["context_length"].to_numpy())),
         "knee": knee(points),
     }
+
+
+def _levers(search: Search, problem: Problem) -> dict[str, int] | None:
+    """Where the lattice is too large to be weighed whole, the best design's place on LEVERS; else None."""
+    if problem.lattice.size <= MOST_WEIGHED:
+        return None
+    from explorer.claims.landscape import LEVERS
+    from explorer.search.space import AXES
+
+    found = search.exact
+    best = found.points[found.optima.get("loss", 0)] if len(found.points) else [0] * len(AXES)
+    return {name: int(best[AXES.index(name)]) for name in LEVERS}
 
 
 def _nearest(problem: Problem, setting: Setting) -> pd.DataFrame:

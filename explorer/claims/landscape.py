@@ -7,7 +7,7 @@ which limits each design breaks; the cost model is asked once, however many draw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 BoolArray = NDArray[np.bool_]
 Index = NDArray[np.int64]
 
+LEVERS = ("ffn", "attention", "vocab_size", "d_head", "n_kv_heads")
+"""The lattice's axes beside context, width, depth and schedule."""
 HEADROOM = 2.0
 """Shapes are kept up to this multiple of the parameter limit, to see whether it is what stops an arm: a
 coarse lattice needs that much to hold the next size."""
@@ -145,19 +147,30 @@ def join(parts: list[Landscape]) -> Landscape:
     )
 
 
-def landscapes(problem: Problem, reference_context: float, n_counts: str) -> list[Landscape]:
+def landscapes(
+    problem: Problem, reference_context: float, n_counts: str, levers: Mapping[str, int] | None = None
+) -> list[Landscape]:
     """One landscape per listed schedule, the constant one first (it is added where it is not listed).
 
     All have the same shapes in the same order. A staged schedule whose short window no context
-    exceeds is left out. `n_counts` is what the law's N counts: `total` or `non_embedding`.
+    exceeds is left out. `n_counts` is what the law's N counts: `total` or `non_embedding`. `levers` holds
+    LEVERS at one lattice index each, where all their combinations would be too many.
     """
+    parts = list(landscape_parts(problem, reference_context, n_counts, levers))
+    return [join(list(one)) for one in zip(*parts, strict=True)]
+
+
+def landscape_parts(
+    problem: Problem, reference_context: float, n_counts: str, levers: Mapping[str, int] | None = None
+) -> Iterator[list[Landscape]]:
+    """`landscapes` in parts of a few widths each, so that no more than a part is held at once."""
     lattice = problem.lattice
     schedules = [(s.staged_from, s.staged_share) for s in lattice.schedule]
     longest = contexts_of(problem, reference_context)[-1]
     staged = sorted({s for s in schedules if 0 < s[0] < longest})
     listed = [(0.0, 0.0), *staged]
-    parts = [_landscapes(problem, block, listed, reference_context, n_counts) for block in _blocks(problem)]
-    return [join(list(one)) for one in zip(*parts, strict=True)]
+    for block in _blocks(problem, levers or {}):
+        yield _landscapes(problem, block, listed, reference_context, n_counts)
 
 
 def lattice_points(lattice: Lattice, g: Landscape, contexts: Index, shapes: Index) -> IntArray:
@@ -226,6 +239,17 @@ def of_design(problem: Problem, design: Design, reference_context: float, n_coun
     )
 
 
+def describe_levers(lattice: Lattice, levers: Mapping[str, int]) -> str:
+    """The values of levers that a lattice leaves open, in words."""
+    shown = []
+    for name, at in levers.items():
+        values = getattr(lattice, name)
+        if len(values) > 1:
+            value = values[at] if isinstance(values, tuple) else f"{values[at]:g}"
+            shown.append(f"{name} {'all' if name == 'n_kv_heads' and value == '0' else value}")
+    return ", ".join(shown)
+
+
 def design_at(lattice: Lattice, g: Landscape, context: int, shape: int) -> Design:
     """The design in a row and column of a landscape, with single numbers in its fields."""
     at = {k: int(v[shape]) for k, v in g.choices.items()}
@@ -251,27 +275,37 @@ class _Block:
     """(d_head, kv, d)"""
     ffn: int
     attention: int
+    indices: tuple[IntArray, IntArray, IntArray]
+    """Lattice indices of vocab_size, d_head and n_kv_heads."""
 
 
-def _blocks(problem: Problem) -> Iterator[_Block]:
+def _blocks(problem: Problem, levers: Mapping[str, int]) -> Iterator[_Block]:
     """The lattice in blocks of a few buildable widths, each only as deep as the parameter limit lets it be."""
     from explorer.cost import parameters
 
     lattice, cap = problem.lattice, _cap(problem)
-    widths, depths = np.flatnonzero(lattice.valid_heads.any(axis=(0, 1))), np.arange(len(lattice.n_layers))
-    for ffn in range(len(lattice.ffn)):
-        for attention in range(len(lattice.attention)):
-            for some in np.array_split(widths, -(-len(widths) // WIDTHS_PER_BLOCK)):
-                narrow = lattice.box(ffn, attention, {"d_model": some[:1], "schedule": [0]})
+    held = {name: np.array([at]) for name, at in levers.items()}
+    depths, every = np.arange(len(lattice.n_layers)), [np.arange(n) for n in lattice.valid_heads.shape]
+    heads = np.ix_(held.get("d_head", every[0]), held.get("n_kv_heads", every[1]), every[2])
+    widths = np.flatnonzero(lattice.valid_heads[heads].any(axis=(0, 1)))
+    within: dict[str, Sequence[int] | IntArray] = {
+        name: held[name] for name in ("vocab_size", "d_head", "n_kv_heads") if name in held
+    }
+    for ffn in held.get("ffn", np.arange(len(lattice.ffn))).tolist():
+        for attention in held.get("attention", np.arange(len(lattice.attention))).tolist():
+            for some in np.array_split(widths, max(1, -(-len(widths) // WIDTHS_PER_BLOCK))):
+                narrow = lattice.box(ffn, attention, {**within, "d_model": some[:1], "schedule": [0]})
                 count = np.asarray(parameters(narrow.design).total)
                 least = np.broadcast_to(count, np.broadcast_shapes(count.shape, narrow.shape))
                 deep = depths[least.min(axis=tuple(range(least.ndim - 1))) <= cap]
                 if not len(deep):
                     continue
-                box = lattice.box(ffn, attention, {"d_model": some, "n_layers": deep, "schedule": [0]})
-                _, _, d_head, kv, _, d_model, _ = box.indices
+                box = lattice.box(
+                    ffn, attention, {**within, "d_model": some, "n_layers": deep, "schedule": [0]}
+                )
+                _, vocab, d_head, kv, _, d_model, _ = box.indices
                 valid = lattice.valid_heads[np.ix_(d_head, kv, d_model)]
-                yield _Block(box.design, valid, ffn, attention)
+                yield _Block(box.design, valid, ffn, attention, (vocab, d_head, kv))
 
 
 def _cap(problem: Problem) -> float:
@@ -294,9 +328,7 @@ def _landscapes(
     )
     found = problem.evaluate(design)
     sizes = (
-        len(lattice.vocab_size),
-        len(lattice.d_head),
-        len(lattice.n_kv_heads),
+        *(len(i) for i in block.indices),
         len(contexts),
         np.size(design.d_model),
         np.size(design.n_layers),
@@ -308,7 +340,8 @@ def _landscapes(
     window = lattice.attention[block.attention].window
     attends = (window == 0) | (window < contexts) | (not full_listed)
     indices = np.unravel_index(np.arange(n_shapes), shapes)
-    choices = dict(zip(("vocab_size", "d_head", "n_kv_heads"), indices[:3], strict=True))
+    names = ("vocab_size", "d_head", "n_kv_heads")
+    choices = {name: own[at] for name, own, at in zip(names, block.indices, indices, strict=False)}
     choices |= {"ffn": np.full(n_shapes, block.ffn), "attention": np.full(n_shapes, block.attention)}
 
     def one(k: int) -> Landscape:

@@ -44,8 +44,8 @@ class Setting:
     baseline_shape: Design | None
 
     @classmethod
-    def of(cls, problem: Problem) -> Setting:
-        """The setting of a problem; asks the cost model for every design."""
+    def of(cls, problem: Problem, levers: Mapping[str, int] | None = None) -> Setting:
+        """The setting of a problem; asks the cost model for every design, or for those with `levers` held."""
         budget = problem.budget
         law = quality.law(budget.quality.law)
         asked = problem.corpus
@@ -63,7 +63,7 @@ class Setting:
             asked=asked.name,
             aspect=budget.quality.aspect,
             nu=budget.quality.nu,
-            grids=tuple(landscapes(problem, reference, law.n_counts)),
+            grids=tuple(landscapes(problem, reference, law.n_counts, levers)),
             baseline=of_design(problem, shape, reference, law.n_counts) if shape is not None else None,
             baseline_name=baseline or "",
             baseline_shape=shape,

@@ -38,6 +38,8 @@ class Exact:
     """Designs of the lattice; each is on the front, dominated by it, or infeasible."""
     n_evaluated: int
     """Designs evaluated in full; the rest a bound ruled out."""
+    notes: tuple[str, ...] = ()
+    """Where bounds could not help, a sentence each."""
 
 
 def exact_front(problem: SearchProblem, on_progress: Callable[[float], Any] | None = None) -> Exact:
@@ -55,7 +57,15 @@ def exact_front(problem: SearchProblem, on_progress: Callable[[float], Any] | No
         n_evaluated += block.n_evaluated
         if on_progress is not None:
             on_progress(n_decided / lattice.size)
-    return found.result(n_decided, n_evaluated)
+    unbounded = tuple(getattr(problem, "unbounded", ()))
+    if blocks is None:
+        note = "the problem declares no bounds: its designs were evaluated one by one for the exact front"
+    else:
+        note = (
+            f"no bound is known for {', '.join(unbounded)}: every design within the closed-form limits was "
+            "evaluated for the exact front"
+        )
+    return found.result(n_decided, n_evaluated, (note,) if blocks is None or unbounded else ())
 
 
 class _Front:
@@ -92,7 +102,7 @@ class _Front:
         keep = order[nondominated(coordinates[order])]
         self.points, self.figures, self.coordinates = points[keep], figures[keep], coordinates[keep]
 
-    def result(self, n_proved: int, n_evaluated: int) -> Exact:
+    def result(self, n_proved: int, n_evaluated: int, notes: tuple[str, ...]) -> Exact:
         """The front, by its first objective."""
         order = np.lexsort([self.problem.lattice.keys(self.points), *self.coordinates.T[::-1]])
         points, figures, coordinates = self.points[order], self.figures[order], self.coordinates[order]
@@ -104,6 +114,7 @@ class _Front:
             optima={n: int(coordinates[:, k].argmin()) for k, n in enumerate(names)} if len(points) else {},
             n_proved=n_proved,
             n_evaluated=n_evaluated,
+            notes=notes,
         )
 
 

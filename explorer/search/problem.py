@@ -251,6 +251,13 @@ class Problem:
                 allowed[name] = limit * DAY * goodput / seconds_per_token
         return allowed
 
+    @property
+    def unbounded(self) -> tuple[str, ...]:
+        """Objectives that enumeration has no bound for."""
+        from explorer.search.sweep import unbounded
+
+        return unbounded(self)
+
     def sweep(self, dominated: Dominated) -> Iterator[Block]:
         """The whole lattice block by block, for enumeration (see `sweep`)."""
         from explorer.search.sweep import sweep

@@ -131,15 +131,23 @@ def _block(problem: Problem, box: Box, dominated: Dominated) -> Block:
     return Block(inner.points(flat), figures, n_decided, int(np.count_nonzero(alive)))
 
 
+_BOUNDED = frozenset(
+    ("context_length", "n_params", "n_params_non_embedding", "n_params_active", "kv_cache_bytes",
+     "serving_bytes", "n_tokens", "loss")
+)  # fmt: skip
+
+
+def unbounded(problem: Problem) -> tuple[str, ...]:
+    """Objectives for which no plan-free bound is known: with one of them nothing is ruled out as dominated."""
+    wrong_way = (("n_tokens", "minimize"), ("loss", "maximize"))
+    return tuple(
+        o.name for o in problem.objectives if o.name not in _BOUNDED or (o.name, o.direction) in wrong_way
+    )
+
+
 def _bounds(problem: Problem, design: Design) -> list[FloatArray] | None:
     """For each objective, coordinates that no plan can beat; None where one of them has no such bound."""
-    bounded = {"context_length", "n_params", "n_params_non_embedding", "n_params_active", "kv_cache_bytes",
-               "serving_bytes", "n_tokens", "loss"}  # fmt: skip
-    for o in problem.objectives:
-        wrong_way = (o.name, o.direction) in (("n_tokens", "minimize"), ("loss", "maximize"))
-        if o.name not in bounded or wrong_way:
-            return None
-    return estimate(problem, design)
+    return None if unbounded(problem) else estimate(problem, design)
 
 
 def estimate(problem: Problem, design: Design) -> list[FloatArray]:

@@ -48,6 +48,18 @@ def test_landscape_designs_are_the_problem_s_own():
             assert found.n_params == pytest.approx(g.n_params[0, column], rel=1e-12)
 
 
+def test_levers_held_are_the_columns_of_the_whole_landscape():
+    problem = SmallProblem(kv=(2, 8))
+    whole = landscapes(problem, 3072.0, "total")
+    held = landscapes(problem, 3072.0, "total", {"ffn": 0, "n_kv_heads": 1})
+    for g, h in zip(whole, held, strict=True):
+        part = g.take(g.choices["n_kv_heads"] == 1)
+        assert 0 < len(h.d_model) < len(g.d_model)
+        for name in ("d_model", "n_layers", "n_params", "n_tokens", "exists"):
+            np.testing.assert_array_equal(getattr(h, name), getattr(part, name))
+        assert (h.choices["n_kv_heads"] == 1).all()
+
+
 def test_arm_losses_are_the_public_loss_of_their_designs(made):
     law = quality.law("besiroglu-2024")
     for name, corpus in made.corpora.items():

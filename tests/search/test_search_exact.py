@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from search_toy import Toy, toy_lattice
 
-from explorer import budget
+from explorer import budget, pipeline
 from explorer.search.exact import exact_front
 from explorer.search.front import Objective, nondominated
 from explorer.search.outcome import Outcome
@@ -120,3 +120,22 @@ def test_an_infeasible_budget_has_an_empty_front(tmp_path):
     assert len(exact.points) == 0
     assert exact.n_proved == problem.lattice.size
     assert exact.optima == {}
+
+
+def test_a_metric_without_a_bound_is_enumerated_whole_and_said(tmp_path):
+    bounded = exact_front(small(tmp_path))
+    assert bounded.notes == ()
+    exact = exact_front(small(tmp_path, objectives="[{minimize: loss}, {minimize: energy_kwh}]"))
+    assert exact.n_evaluated > bounded.n_evaluated
+    assert any("energy_kwh" in note and "evaluated" in note for note in exact.notes)
+    assert any("one by one" in note for note in exact_front(Toy()).notes)
+
+
+def test_a_lattice_too_large_to_weigh_keeps_the_best_design_s_levers(tmp_path, monkeypatch):
+    problem = small(tmp_path, kv="[all, 4]", d_head="[64, 128]")
+    monkeypatch.setattr(pipeline, "MOST_WEIGHED", 100)
+    result = pipeline.run(problem.budget, trials=20, n_draws=0)
+    best = result.exact_front.iloc[result.exact_front["loss"].argmin()]
+    kept = f"d_head {best['d_head']:g}"
+    assert any(kept in note and "the trade keeps" in note for note in result.notes)
+    assert result.trade.n_designs < problem.lattice.size / 3
