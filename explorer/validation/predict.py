@@ -19,7 +19,15 @@ from explorer.units import FloatArray
 from explorer.validation.batches import batches
 from explorer.validation.kernels import attention_tflops, matmul_tflops
 from explorer.validation.measurements import Inexpressible, Measurement
-from explorer.validation.translate import Run, accelerator_named, design_of, hardware_of, training_run
+from explorer.validation.translate import (
+    Run,
+    accelerator_named,
+    design_of,
+    hardware_of,
+    interleave,
+    layout,
+    training_run,
+)
 
 # What is computed from a step time, and so predicted for all rows at once.
 STEP_BASED = (
@@ -136,10 +144,10 @@ def _param_count(row: Measurement) -> float:
 
 def _peak(which: str) -> Callable[[Measurement], float]:
     def value(row: Measurement) -> float:
-        run = training_run(row)
-        if run.interleave > 1 or "interleaved" in str(row.config.get("schedule", "")).lower():
+        design, plan = layout(row)
+        if interleave(row) > 1 or "interleaved" in str(row.config.get("schedule", "")).lower():
             raise Inexpressible(reason="memory of interleaved pipeline schedules is not modelled")
-        figure = float(getattr(memory(run.design, run.plan), which))
+        figure = float(getattr(memory(design, plan), which))
         return figure / (2.0**30 if "gib" in row.unit.lower() else 1e9)
 
     return value
@@ -221,6 +229,7 @@ _SINGLE: dict[str, Callable[[Measurement], float]] = {
     "train_peak_mem_active": _peak("peak_allocated_bytes"),
     "train_peak_mem_reserved": _peak("peak_reserved_bytes"),
     "train_peak_mem_device": _peak("peak_device_bytes"),
+    "train_mem_total": _peak("peak_device_bytes"),
     "activation_copies_per_layer": _copies,
     "kernel_matmul": matmul_tflops,
     "kernel_matmul_max": _matmul_max,

@@ -35,19 +35,28 @@ class Run:
 def training_run(row: Measurement) -> Run:
     """The run a training row measured. Raises Inexpressible."""
     config = row.config
-    _refuse_other_methods(row)
+    design, plan = layout(row)
     hardware = hardware_of(config)
-    design = design_of(row)
-    plan = _plan(row, design, hardware.n_gpus)
     n_gpus = int(plan.n_gpus)
-    interleave = int(_number(config, "interleave", "vp", default=1))
     return Run(
         design=design,
         plan=plan,
         hardware=replace(hardware, n_gpus=n_gpus),
-        interleave=interleave,
+        interleave=interleave(row),
         fused=_compiled(row),
     )
+
+
+def interleave(row: Measurement) -> int:
+    """Model chunks per pipeline stage."""
+    return int(_number(row.config, "interleave", "vp", default=1))
+
+
+def layout(row: Measurement) -> tuple[Design, Plan]:
+    """What ran and how it was laid out, on whatever machine. Raises Inexpressible."""
+    _refuse_other_methods(row)
+    design = design_of(row)
+    return design, _plan(row, design, _n_gpus(row.config))
 
 
 def design_of(row: Measurement) -> Design:
@@ -156,23 +165,32 @@ def _squeeze(name: str) -> str:
 
 def hardware_of(config: Mapping[str, Any]) -> Hardware:
     """The machines a row ran on. Raises Inexpressible for accelerators the catalogue lacks."""
-    text = str(_get(config, "gpu", "hw", "gpus", "accelerator") or "")
+    text = _machine(config)
     device = accelerator_named(text)
     if "bf16" not in device.peak_flops and "fp16" in device.peak_flops:
         # Published runs on such devices used fp16, whose costs are those of the model's 16-bit type.
         device = replace(device, peak_flops={**device.peak_flops, "bf16": device.peak_flops["fp16"]})
-    count = _get(config, "n_gpus")
-    if not isinstance(count, int | float):
-        found = re.match(r"(\d+)\s*x", text.lower())
-        count = int(found[1]) if found else 1
     bandwidth = None
     section = re.search(r"(\d+) ?Gbps node-node", str(config.get("section", "")))
     per_node = 16 if "dgx-2" in text.lower() else None
     if section:
         bandwidth = float(section[1]) / 8 * 1e9 / device.gpus_per_node
     return Hardware(
-        accelerator=device, n_gpus=int(count), network_bandwidth=bandwidth, gpus_per_node=per_node
+        accelerator=device, n_gpus=_n_gpus(config), network_bandwidth=bandwidth, gpus_per_node=per_node
     )
+
+
+def _machine(config: Mapping[str, Any]) -> str:
+    return str(_get(config, "gpu", "hw", "gpus", "accelerator") or "")
+
+
+def _n_gpus(config: Mapping[str, Any]) -> int:
+    """As stated, or as the machine's name says it (`8xA100`); else one."""
+    count = _get(config, "n_gpus")
+    if not isinstance(count, int | float):
+        found = re.match(r"(\d+)\s*x", _machine(config).lower())
+        count = int(found[1]) if found else 1
+    return int(count)
 
 
 def accelerator_named(text: str) -> Accelerator:
@@ -254,7 +272,8 @@ def _plan(row: Measurement, design: Design, n_gpus: int) -> Plan:
         repeated_kv=_torchtitan(row) or row.group == "torchtune",
         offload_activations=_has_technique(row, "+act offload"),
         optimizer_in_backward=_has_technique(row, "+optimizer-in-bwd"),
-        dropout=old,
+        dropout=old or _transformers_gpt2(row),
+        fused_activation=not _transformers_gpt2(row),
         sequence_parallel=bool(config.get("sequence_parallel", not old)),
         micro_batch=micro, global_batch=batch, tensor_parallel=tp, pipeline_parallel=pp,
         context_parallel=cp, data_parallel=dp, zero_stage=stage if dp * cp > 1 else 0,
@@ -273,6 +292,11 @@ def _cross_entropy(row: Measurement) -> Any:
     dated = re.search(r"_(20\d{4})_", row.source)
     compiled = _torchtitan(row) and bool(row.config.get("compile")) and dated is not None
     return "fused" if compiled and dated is not None and int(dated[1]) >= 202504 else "full"
+
+
+def _transformers_gpt2(row: Measurement) -> bool:
+    """Transformers' GPT-2 as it comes: dropout .1 and the tanh GELU in separate operations (GPT2Config)."""
+    return str(row.config.get("model", "")).lower().startswith("hf gpt2")
 
 
 def _kernel(row: Measurement, old: bool) -> Any:
