@@ -53,8 +53,10 @@ def interleave(row: Measurement) -> int:
 
 
 def layout(row: Measurement) -> tuple[Design, Plan]:
-    """What ran and how it was laid out, on whatever machine. Raises Inexpressible."""
+    """What ran and how it was laid out, also where the machine is not stated. Raises Inexpressible."""
     _refuse_other_methods(row)
+    if _machine(row.config):
+        hardware_of(row.config)
     design = design_of(row)
     return design, _plan(row, design, _n_gpus(row.config))
 
