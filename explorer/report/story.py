@@ -38,8 +38,15 @@ def best_sentence(facts: Facts) -> str:
     """Shape, size, tokens, cost and loss of the best design."""
     b = facts.best
     loss = f"{words.loss(float(b['loss']))} on {facts.corpus}{_between(facts)}"
+    trade = facts.result.trade
+    opening = "The best design under this budget has"
+    if trade is not None and not trade.asked.models_context:
+        opening = (
+            f"On {facts.corpus} documents the law models no benefit of context: the cheapest context listed wins, which is no finding "
+            "about it. The best width and depth are those of"
+        )
     return (
-        f"The best design under this budget has {f.shape(b)}{f.trained(b)}: a model of {words.count(float(b['n_params']))} parameters, "
+        f"{opening} {f.shape(b)}{f.trained(b)}: a model of {words.count(float(b['n_params']))} parameters, "
         f"trained on {words.count(float(b['n_tokens']))} tokens in {words.hours(float(b['gpu_hours']))} "
         f"({words.days(float(b['days']))} on {facts.hardware}), with an expected loss of {loss}."
     )
@@ -161,7 +168,7 @@ def trade_sentence(facts: Facts) -> str:
         return "No trade could be computed for this budget."
     asked = trade.asked
     a, c = asked.arms.get("A"), asked.arms.get("C")
-    if a is None or c is None:
+    if a is None or c is None or not asked.models_context:
         return words.sentence(verdict.sentence)
     sure = ""
     if "holds" in verdict.statements and verdict.with_interval:

@@ -157,6 +157,22 @@ def test_an_extrapolated_answer_says_so_at_once() -> None:
     assert "This design is extrapolated" not in report.render(within)
 
 
+def test_a_corpus_without_benefit_of_context_says_so_first() -> None:
+    base = result()
+    assert base.trade is not None
+    assert base.verdict is not None
+    silent = replace(base, trade=replace(base.trade, corpus="short"))
+    facts = Facts(silent)
+    assert not silent.trade.asked.models_context
+    best, trade = story.answer(facts)
+    assert best.startswith(f"On {facts.corpus} documents the law models no benefit of context")
+    assert "The best design under this budget has c" not in best
+    assert trade == words.sentence(base.verdict.sentence)
+    values = charts(silent)["trade-nats"]
+    assert "short" not in set(values.data["trade-nats"]["corpus"])
+    assert "models no benefit of context" in values.takeaway
+
+
 def test_a_baseline_is_placed_against_the_front() -> None:
     facts = Facts(result())
     assert facts.result.evidence is not None

@@ -64,6 +64,9 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
             ),
         )
         .add_params(brush),
+        source.transform_filter("datum.front == 1 && datum.outside == 1")
+        .mark_point(filled=True, size=26 if len(facts.result.front) <= CROWD else 8, color="@paper", clip=True)
+        .encode(x=x, y=y, tooltip=tips, shape=alt.Shape("staged:N", scale=alt.Scale(domain=[0, 1], range=["circle", "triangle-up"]), legend=None)),
         alt.Chart(alt.NamedData("selected"))
         .mark_point(filled=False, size=150, color="@hot", strokeWidth=2.5, clip=True)
         .encode(x=x, y=y, tooltip=tips),
@@ -86,7 +89,7 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         title=f"What can be had: {facts.y.label.lower()} against {facts.x.label.lower()}",
         takeaway=takeaway(facts),
         how_to_read=(
-            f"Filled marks are the front: nothing feasible beats them in {directions(facts)}. {drawn}Small dots are "
+            f"Large marks are the front: nothing feasible beats them in {directions(facts)}; hollow ones lie outside the law’s domain. {drawn}Small dots are "
             "feasible and beaten; grey crosses break a limit, which the tooltip names. Drag over the front to select "
             "designs everywhere on the page; click a design to choose it."
         ),
