@@ -15,6 +15,7 @@ def beaten(points, row):
     return any((other <= points[row]).all() and (other < points[row]).any() for other in points)
 
 
+@settings(deadline=None)
 @given(clouds)
 def test_nondominated_is_what_nothing_beats(points):
     rows = nondominated(points, keep_equal=True)
