@@ -12,14 +12,17 @@ import sys
 def main() -> None:
     """The `explore` program."""
     arguments = sys.argv[1:]
-    match arguments:
-        case ["check" | "run" | "worker", budget, *_] if not budget.startswith("-") and not _HELP & {
-            *arguments
-        }:
-            _tell_mistakes(budget)
-    from explorer.cli.program import app
+    try:
+        match arguments:
+            case ["check" | "run" | "worker", budget, *_] if budget[:1] != "-" and not _HELP & {*arguments}:
+                _tell_mistakes(budget)
+        from explorer.cli.program import app
 
-    app()
+        app()
+    except KeyboardInterrupt:
+        # Before a command runs; commands tell more.
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 _HELP = {"-h", "--help"}

@@ -1,0 +1,77 @@
+"""The names one import away: documented, typed, and cheap until they are used."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import explorer
+from explorer.result import Result, load
+
+
+@pytest.mark.parametrize("name", explorer.__all__)
+def test_every_public_name_is_documented_and_typed(name: str) -> None:
+    value: Any = getattr(explorer, name)
+    assert inspect.getdoc(value), name
+    members = [value] if inspect.isfunction(value) else [
+        member
+        for key, member in vars(value).items()
+        if not key.startswith("_") and inspect.isfunction(getattr(member, "__func__", member))
+        and getattr(member, "__module__", "").startswith("explorer")
+    ]  # fmt: skip
+    for member in members:
+        function = getattr(member, "__func__", member)
+        assert inspect.getdoc(function), f"{name}.{function.__name__}"
+        signature = inspect.signature(function)
+        assert signature.return_annotation is not inspect.Signature.empty, f"{name}.{function.__name__}"
+        untyped = [
+            p.name
+            for p in signature.parameters.values()
+            if p.annotation is inspect.Parameter.empty and p.name not in ("self", "cls")
+        ]
+        assert untyped == [], f"{name}.{function.__name__}"
+
+
+def test_the_import_alone_costs_nothing() -> None:
+    code = "import sys, explorer; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert not {"numpy", "pandas", "optuna", "pydantic", "typer", "altair"} & set(done.stdout.split())
+    assert set(explorer.__all__) <= set(dir(explorer))
+
+
+@pytest.fixture(scope="module")
+def result(one_node: Path) -> Result:
+    return load(one_node)
+
+
+def test_a_result_shows_its_verdict_and_its_picks_with_units(result: Result) -> None:
+    html = result._repr_html_()
+    assert result.verdict is not None
+    assert escape(str(result.verdict)) in html
+    table = result.picked()
+    assert list(table.index) == list(result.picks)
+    for heading in ("c (tokens)", "loss (nats/token)", "memory (GiB/GPU)", "tokens/s/GPU"):
+        assert heading in html
+    best = result.front.iloc[result.picks["best-loss"]]
+    assert table.loc["best-loss", "c (tokens)"] == f"{best['context_length']:,.0f}"
+    assert table.loc["best-loss", "loss (nats/token)"] == f"{best['loss']:.4f}"
+
+
+def test_a_verdict_shows_every_statement_and_its_interval(result: Result) -> None:
+    assert result.verdict is not None
+    html = result.verdict._repr_html_()
+    assert html.count("<tr>") == 1 + len(result.verdict.statements)
+    assert "probability (90% interval)" in html
+
+
+def test_a_result_escapes_what_a_user_wrote(result: Result) -> None:
+    from dataclasses import replace
+
+    named = replace(result, budget=result.budget.model_copy(update={"name": "<script>"}))
+    assert "<script>" not in named._repr_html_()
