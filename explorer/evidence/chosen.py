@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,9 +29,11 @@ def design_of(problem: Problem, row: Any) -> Design:
     return Design(**given)
 
 
+@lru_cache(maxsize=256)
 def plan_of(problem: Problem, design: Design) -> Plan | None:
     """The best plan of one design at its full context; None where nothing can run it."""
-    planned = problem.evaluate(design).planned
+    # Several parts of a report ask for the same few designs; a schedule's short part has a plan of its own.
+    planned = problem.evaluate(design.with_(staged_from=0, staged_share=0)).planned
     return plan_at(problem, planned, 0)
 
 
