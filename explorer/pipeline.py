@@ -6,7 +6,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -172,6 +172,8 @@ def run_in(
             # A study that could not be begun or joined leaves nothing behind that looks like a run.
             if fresh:
                 (folder / "budget.yaml").unlink()
+                with suppress(OSError):
+                    folder.rmdir()
             raise
         began = time.perf_counter()
         _draw(result, folder, formats)

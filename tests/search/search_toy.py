@@ -81,6 +81,9 @@ class Toy:
         return self._figures(points)["n_params"] / self.limit - 1
 
     def columns(self, points: IntArray) -> dict[str, np.ndarray[Any, Any]]:
+        if not len(points):
+            # No rows, but every column.
+            return {name: values[:0] for name, values in self.columns(np.zeros((1, 9), np.int64)).items()}
         out = self._figures(points)
         out["feasible"] = out["n_params"] <= self.limit
         return out

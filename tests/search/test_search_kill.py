@@ -27,6 +27,9 @@ POSTGRES = next(
 )
 
 
+KILLER = Path(__file__).with_name("search_killer.py")
+
+
 def start(*arguments):
     return subprocess.Popen([sys.executable, str(WORKER), *map(str, arguments)], stderr=subprocess.DEVNULL)
 
@@ -45,6 +48,15 @@ def test_killed_at_random_moments_a_study_ends_as_if_undisturbed(tmp_path):
     assert again.front.to_csv() == undisturbed.front.to_csv()
     study = optuna.load_study(study_name="toy", storage=journal_storage(journal))
     assert [t.number for t in study.get_trials(deepcopy=False)] == list(range(300))
+
+
+@pytest.mark.parametrize("kind", ["modelled", "measured"])
+def test_whole_runs_killed_at_random_moments_end_in_the_same_front(tmp_path, kind):
+    # Search, trade, drawing and writing; measured trials are told one by one.
+    arguments = [sys.executable, str(KILLER), str(tmp_path), str(KILLS), *([kind] * (kind == "measured"))]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=1800)
+    assert done.returncode == 0, done.stderr
+    print(done.stdout)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,127 @@
+"""One study for several processes, and measured designs, as a person starts them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from program import explore
+
+BUDGET = """
+name: shared
+budget: {parameters: 3B, training: {gpu_hours: 2k}}
+hardware: {accelerator: h100-sxm-80gb, gpus: 8}
+space:
+  context_length: {from: 1024, to: 32768, per_octave: 2, multiple_of: 256}
+  d_model: {from: 1024, to: 4096, multiple_of: 256}
+  n_layers: {from: 8, to: 40}
+search: {trials: 24}
+"""
+EVALUATOR = """
+import time
+
+def train(design):
+    if design["n_layers"] == 12:
+        raise RuntimeError("out of <b>memory</b>")
+    time.sleep(0.2)
+    return {"step_seconds": 1.25 * design["step_seconds"]}
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    (tmp_path / "budget.yaml").write_text(BUDGET, "utf-8")
+    (tmp_path / "mine.py").write_text(EVALUATOR, "utf-8")
+    return tmp_path
+
+
+def worker(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    program = Path(sys.executable).with_name("explore")
+    return subprocess.Popen(
+        [str(program), "worker", "budget.yaml", *arguments],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def test_run_and_worker_share_a_study_and_find_what_one_process_finds(here: Path) -> None:
+    assert explore("run", "budget.yaml", "-o", "alone", cwd=here).returncode == 0
+    helper = worker(here, "--storage", "study.log", "--json")
+    done = explore("run", "budget.yaml", "-o", "together", "--storage", "study.log", cwd=here)
+    assert done.returncode == 0, done.stderr
+    said, _ = helper.communicate(timeout=120)
+    assert helper.returncode == 0
+    assert json.loads(said)["study"] == "shared"
+    assert (here / "together/front.csv").read_bytes() == (here / "alone/front.csv").read_bytes()
+    assert not (here / "together/journal.log").exists()
+    # Another budget is refused, says what changed, and leaves nothing behind.
+    (here / "budget.yaml").write_text(BUDGET.replace("gpus: 8", "gpus: 16"), "utf-8")
+    refused = explore("run", "budget.yaml", "-o", "other", "--storage", "study.log", cwd=here)
+    assert refused.returncode == 2
+    assert "problem.hardware.gpus: 8 -> 16" in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+    assert not (here / "other").exists()
+
+
+def test_a_measured_run_compares_model_and_measurement(here: Path) -> None:
+    done = explore("run", "budget.yaml", "-o", "measured", "--evaluator", "mine:train", cwd=here)
+    assert done.returncode == 0, done.stderr
+    assert "step_seconds: the model is off by 20.0%" in done.stdout
+    summary = json.loads((here / "measured/summary.json").read_text("utf-8"))
+    (agreement,) = summary["search"]["agreement"]
+    assert agreement["bias"] == pytest.approx(1 / 1.25 - 1)
+    assert agreement["spread"] == pytest.approx(0, abs=1e-9)
+    assert agreement["n"] + len(summary["search"]["failures"]) == 24
+    page = (here / "measured/report.html").read_text("utf-8")
+    assert "Model and measurement" in page
+    assert "out of <b>memory</b>" not in page
+    # Drawn again from its files, the comparison is there; without the evaluator the folder is another study's.
+    assert explore("report", "measured", cwd=here).returncode == 0
+    assert "Model and measurement" in (here / "measured/report.html").read_text("utf-8")
+    other = explore("run", "budget.yaml", "-o", "measured", cwd=here)
+    assert other.returncode == 2
+    assert "evaluator" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--storage", "foo://bar"), "must be reachable"),
+        (("--storage", "sqlite:////no/such/folder/a.db"), "unable to open database file"),
+        (("--storage", "grpc://localhost"), "grpc://host:port"),
+        (("--storage", "budget.yaml"), "must be a study's journal"),
+        (("--evaluator", "train"), "module:function"),
+        (("--evaluator", "mine:missing"), "must be importable"),
+        (("--evaluator", "missing.py:train"), "there is no file missing.py"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line_and_exit_2(
+    here: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    done = explore("run", "budget.yaml", "-o", "out", *arguments, cwd=here)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (here / "out").exists()
+    assert (here / "budget.yaml").read_text("utf-8") == BUDGET
+
+
+@pytest.mark.skipif(find_spec("psycopg") is not None, reason="the driver is installed")
+def test_a_missing_driver_is_named_without_the_password(here: Path) -> None:
+    url = "postgresql+psycopg://me:secret@localhost/x"
+    done = explore("worker", "budget.yaml", "--storage", url, cwd=here)
+    assert done.returncode == 2
+    assert "pip install 'explorer[storage]'" in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_a_second_run_in_the_same_folder_is_refused_while_one_is_at_it(here: Path) -> None:
+    from explorer.files import only_one
+
+    with only_one(here / "out"):
+        done = explore("run", "budget.yaml", "-o", "out", cwd=here)
+    assert done.returncode == 2
+    assert "being written by another run" in done.stderr

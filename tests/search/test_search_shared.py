@@ -1,0 +1,203 @@
+"""A study in a storage: lost trials come back, failures stay failures, nobody takes what is not theirs."""
+
+import json
+import threading
+import time
+
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState
+from search_toy import Toy
+
+from explorer.errors import ExplorerError
+from explorer.search.auto import AutoSampler
+from explorer.search.heartbeat import RETRIES, queue_again
+from explorer.search.samplers import make_shared
+from explorer.search.shared import SharedStudy, ended, open_storage, proposals
+from explorer.search.storage import journal_storage
+from explorer.search.study import evaluate_for, explore
+from explorer.search.surrogate import Features, Residual
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+IDENTITY = {"problem": {"limit": 2e9, "compute": 3e20}, "sampler": "auto", "seed": 0}
+NAMES = ["context_length", "d_model", "n_layers"]
+
+
+def join(where, alone=False, heartbeat=1, evaluator=None):
+    storage = open_storage(where, heartbeat)
+    return SharedStudy(Toy(), AutoSampler(Toy(), seed=0), storage, IDENTITY, evaluator, where, alone)
+
+
+@pytest.mark.parametrize("kind", ["journal", "sqlite"])
+def test_a_trial_without_signs_of_life_is_run_again_with_its_design(tmp_path, kind):
+    where = tmp_path / "a.log" if kind == "journal" else f"sqlite:///{tmp_path}/a.db"
+    dead = join(where)
+    lost = [dead.study.ask(dead.variables.distributions) for _ in range(2)]
+    if kind == "sqlite":
+        for trial in lost:
+            dead.study._storage.record_heartbeat(trial._trial_id)
+    join(where).work(6, lambda done, wanted: None)
+    _, told = join(where).results(6)
+    alone = explore(Toy(), trials=6, sampler="auto", seed=0)
+    assert [[t.params[n] for n in NAMES] for t in told] == alone.trials[NAMES].astype(int).to_numpy().tolist()
+    assert [t.params for t in told[:2]] == [t.params for t in lost]
+
+
+def test_a_slow_worker_that_shows_signs_of_life_keeps_its_trial(tmp_path):
+    calls = []
+
+    def slow(design):
+        calls.append((design["context_length"], design["d_model"], design["n_layers"]))
+        time.sleep(4.5)
+        return {"loss": design["loss"]}
+
+    def work():
+        # A storage of its own, as another process has.
+        join(tmp_path / "a.log", evaluator=slow).work(2, lambda done, wanted: None)
+
+    workers = [threading.Thread(target=work) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(calls) == len(set(calls)) == 2
+
+
+def test_what_a_process_alone_left_behind_is_run_first_and_blames_nobody(tmp_path):
+    for _ in range(RETRIES + 2):
+        study = join(tmp_path / "a.log", alone=True)
+        study._reap(study.study.get_trials(deepcopy=False))
+        study.study.ask(study.variables.distributions)
+    study.work(3, lambda done, wanted: None)
+    trials = study.study.get_trials(deepcopy=False)
+    assert len(ended(trials)) == len(proposals(trials)) == 3
+    assert all(t.state == TrialState.COMPLETE for t in ended(trials).values())
+
+
+def test_a_design_that_takes_every_worker_down_is_given_up(tmp_path):
+    study = join(tmp_path / "a.log")
+    for _ in range(RETRIES + 1):
+        trial = study.study.ask(study.variables.distributions)
+        frozen = study.study.tell(trial, state=TrialState.FAIL)
+        queue_again(study.study, frozen)
+    trials = study.study.get_trials(deepcopy=False)
+    assert len(trials) == RETRIES + 1
+    assert list(ended(trials)) == [0]
+    study.work(1, lambda done, wanted: None)
+    (failed,) = study.failures(1)
+    assert "error" not in failed.user_attrs
+
+
+def test_an_interrupt_queues_the_trial_again_and_the_end_is_the_same(tmp_path):
+    interrupts = iter([False, False, True, False, True])
+
+    def train(design):
+        if next(interrupts, False):
+            raise KeyboardInterrupt
+        return {"loss": 1.1 * design["loss"]}
+
+    def run():
+        return explore(Toy(), trials=12, seed=0, evaluator=train, journal=tmp_path / "a.log")
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    found = run()
+    whole = explore(Toy(), trials=12, seed=0, evaluator=train)
+    assert found.trials.drop(columns="number").equals(whole.trials.drop(columns="number"))
+    assert found.front.to_csv() == whole.front.to_csv()
+
+
+@pytest.mark.parametrize("name", ["random", "tpe", "nsga2"])
+def test_two_workers_with_one_seed_do_not_draw_the_same_designs(name):
+    storage = optuna.storages.InMemoryStorage()
+    toy = Toy()
+    study = optuna.create_study(storage=storage, directions=["minimize", "maximize"])
+    samplers = [make_shared(name, toy, 0, True) for _ in range(2)]
+    drawn = []
+    for k in range(20):
+        study.sampler = samplers[k % 2]
+        trial = study.ask(samplers[0].variables.distributions)
+        drawn.append(tuple(trial.params.values()))
+        study.tell(trial, [1.0 + k, 2.0])
+    assert len(set(drawn)) == 20
+
+
+def test_the_study_says_what_it_is_and_how_many_trials_it_wants(tmp_path):
+    where = str(tmp_path / "a.log")
+    explore(Toy(), trials=7, seed=5, sampler="random", storage=where)
+    # A worker takes sampler, seed and number of trials from the study.
+    assert evaluate_for(Toy(), storage=where, trials=300) == 0
+    (study,) = [optuna.load_study(study_name="toy", storage=journal_storage(tmp_path / "a.log"))]
+    assert len(study.get_trials(deepcopy=False)) == 7
+    assert study.metric_names == ["loss", "context_length"]
+    assert study.user_attrs["units"] == {"loss": "nats/token", "context_length": "tokens"}
+    with pytest.raises(ExplorerError, match=r"limit: 2000000000\.0 -> 1000000000\.0"):
+        evaluate_for(Toy(limit=1e9), storage=where, trials=7)
+    with pytest.raises(ExplorerError, match="evaluator: null -> "):
+        evaluate_for(Toy(), storage=where, trials=7, evaluator=lambda design: {"loss": 1.0})
+
+
+def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path):
+    notes = tmp_path / "notes.txt"
+    notes.write_text("first line\nno newline at the end")
+    with pytest.raises(ExplorerError, match="must be a study's journal"):
+        open_storage(notes)
+    assert notes.read_text() == "first line\nno newline at the end"
+
+
+def test_half_a_line_of_a_writer_that_died_is_cut_off_before_others_append(tmp_path):
+    path = tmp_path / "a.log"
+    explore(Toy(), trials=3, sampler="random", storage=str(path))
+    living = open_storage(path)
+    with path.open("a") as file:
+        file.write('{"op_code":')
+    study = optuna.load_study(study_name="toy", storage=living)
+    study.set_user_attr("after", 1)
+    assert all(json.loads(line) for line in path.read_text().splitlines())
+    assert optuna.load_study(study_name="toy", storage=open_storage(path)).user_attrs["after"] == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"speed": 1.0}, "unknown metric"), ({"step_seconds": float("nan")}, "finite step_seconds"),
+        ({}, "metric names and values"), (None, "metric names and values"), ({"loss": "low"}, "finite loss"),
+    ],
+)  # fmt: skip
+def test_an_answer_that_is_no_measurement_fails_its_trial_and_not_the_study(answer, said):
+    found = explore(Toy(), trials=2, evaluator=lambda design: answer)
+    assert len(found.failures) == 2
+    assert all(said in f.error for f in found.failures)
+    assert len(found.trials) == len(found.front) == 0
+
+
+def test_the_residual_is_learned_as_far_as_it_is_real():
+    toy, rng = Toy(), np.random.default_rng(0)
+    features = Features(toy)
+    sampler = AutoSampler(toy, seed=0)
+    points = np.array([sampler.point(k) for k in range(160)])
+    place = features.place(points)
+    real = 0.3 + 0.5 * place[:, 1] - 0.2 * place[:, 2] * place[:, 1]
+    noise = rng.normal(0, 0.05, len(points))
+    seen, unseen = slice(0, 40), slice(40, 160)
+    found = Residual(features, place[seen], (real + noise)[seen, None]).predict(place[unseen])[:, 0]
+    plain = np.abs(real[unseen] - (real + noise)[seen].mean()).mean()
+    assert np.abs(found - real[unseen]).mean() < 0.5 * plain
+    # Of noise alone nothing is learned but its mean.
+    nothing = Residual(features, place[seen], noise[seen, None]).predict(place[unseen])[:, 0]
+    assert np.abs(nothing - noise[seen].mean()).max() < 0.05
+
+
+def test_measurements_correct_what_is_proposed():
+    def biased(design):
+        # The model thinks far too well of deep designs.
+        return {"loss": design["loss"] + 0.01 * design["n_layers"]}
+
+    toy = Toy()
+    learned = explore(toy, trials=30, sampler="auto", seed=0, evaluator=biased)
+    modelled = explore(toy, trials=30, sampler="auto", seed=0)
+    true = modelled.trials["loss"] + 0.01 * modelled.trials["n_layers"]
+    assert learned.trials["loss"].min() < true.min() - 0.01
+    assert learned.trials["n_layers"][10:].median() < 0.7 * modelled.trials["n_layers"].median()
