@@ -115,12 +115,12 @@ def _overview(every: Mapping[str, Facts]) -> Table:
         outside = words.listed(words.lever(x) for x in facts.outside(facts.best_number))
         rows.append(
             (name, facts.corpus, words.whole(b["context_length"]), words.whole(b["d_model"]), words.whole(b["n_layers"]),
-             words.count(float(b["n_params"])), f"{float(b['loss']):.4f}", words.hours(float(b["gpu_hours"])),
+             words.count(float(b["n_params"])), words.loss_range(b), words.hours(float(b["gpu_hours"])),
              words.listed(words.limit(k) for k in facts.binding(b)) or "none", outside or "nothing", _called(facts))
         )  # fmt: skip
     return Table(
         caption="The best design of every run",
-        columns=("Run", "Corpus", "Context c (tokens)", "Width d", "Layers L", "Parameters", "Loss (nats/token)", "Cost",
+        columns=("Run", "Corpus", "Context c (tokens)", "Width d", "Layers L", "Parameters", "Loss (nats/token, 90% interval)", "Cost",
                  "Used up", "Extrapolated", "The idea"),
         rows=tuple(rows),
         numeric=frozenset({2, 3, 4, 5, 6, 7}),

@@ -210,7 +210,8 @@ def columns(front: pd.DataFrame) -> list[tuple[str, str, Any]]:
 
     every = [
         ("context_length", "Context c (tokens)", words.whole), ("d_model", "Width d", words.whole), ("n_layers", "Layers L", words.whole),
-        ("loss", "Loss (nats/token)", lambda v: f"{v:.4f}"), ("n_params", "Parameters", words.count), ("n_tokens", "Training tokens", words.count),
+        ("loss", "Loss (nats/token)", lambda v: f"{v:.4f}"),
+        ("loss_p05", "Loss, 5%", lambda v: f"{v:.3f}"), ("loss_p95", "Loss, 95%", lambda v: f"{v:.3f}"), ("n_params", "Parameters", words.count), ("n_tokens", "Training tokens", words.count),
         ("gpu_hours", "GPU-hours", words.whole), ("days", "Days", words.number), ("peak_device_bytes", "Training memory (GiB per GPU)", gib),
         ("kv_cache_bytes", "KV cache (GiB)", gib), ("serving_bytes", "Serving memory (GiB)", gib),
         ("tokens_per_second_per_gpu", "Tokens/s per GPU", words.whole),

@@ -356,7 +356,7 @@
 
   // On another corpus or other axes the table lists the front that is drawn; the run's own rows come back.
   const ownRows = $$("#front-table tbody tr");
-  const COLUMNS = { peak_device_bytes: ["memory_gib", number.format], kv_cache_bytes: ["kv_gib", number.format], serving_bytes: ["serving_gib", number.format], loss: ["loss", (v) => v.toFixed(4)], n_params: ["n_params", (v) => amount.format(v)], n_tokens: ["n_tokens", (v) => amount.format(v)], days: ["days", number.format] };
+  const COLUMNS = { peak_device_bytes: ["memory_gib", number.format], kv_cache_bytes: ["kv_gib", number.format], serving_bytes: ["serving_gib", number.format], loss: ["loss", (v) => v.toFixed(4)], loss_p05: ["loss_p05", (v) => v.toFixed(3)], loss_p95: ["loss_p95", (v) => v.toFixed(3)], n_params: ["n_params", (v) => amount.format(v)], n_tokens: ["n_tokens", (v) => amount.format(v)], days: ["days", number.format] };
   const amount = { format: (v) => new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 3 }).format(v) };
   const fillTable = ({ source, rows }) => {
     const body = $("#front-table tbody");
