@@ -276,13 +276,21 @@ class Result:
 
 def load(folder: str | Path) -> Result:
     """The result of a finished run in `folder`; ExplorerError names what is missing."""
+    try:
+        return _load(Path(folder))
+    except (KeyError, TypeError) as error:
+        raise ExplorerError(
+            f"{folder}: not a run of this version ({error}); run it again with --force"
+        ) from None
+
+
+def _load(folder: Path) -> Result:
     import pandas as pd
 
     from explorer.budget import load as load_budget
     from explorer.claims.records import Claim, Trade, Verdict
     from explorer.search.agreement import Agreement, Failure
 
-    folder = Path(folder)
     for name in ("summary.json", "evidence.json", "trials.parquet", "front.csv", "budget.yaml"):
         if not (folder / name).is_file():
             raise ExplorerError(f"{folder} is not a finished run: it has no {name}; run it again")
@@ -298,8 +306,8 @@ def load(folder: str | Path) -> Result:
             if evidence.get(name) is not None:
                 evidence[name] = pd.DataFrame(evidence[name])
         evidence["anatomies"] = tuple(evidence["anatomies"])
-        evidence["outside"] = tuple(tuple(names) for names in evidence.get("outside", ()))
-        fronts = evidence.get("corpus_fronts", {})
+        evidence["outside"] = tuple(tuple(names) for names in evidence["outside"])
+        fronts = evidence["corpus_fronts"]
         evidence["corpus_fronts"] = {k: pd.DataFrame(v) for k, v in fronts.items()}
         evidence = Evidence(**evidence)
     return Result(

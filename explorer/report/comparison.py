@@ -135,7 +135,8 @@ def _called(facts: Facts) -> str:
     said = {"holds": "holds", "fails": "fails", "undecided": "is undecided"}[verdict.status]
     if "holds" not in verdict.statements or not verdict.with_interval:
         return said
-    return f"{said} (P {words.probability(verdict.statements['holds'].probability.central)})"
+    chance = words.probability(verdict.statements["holds"].probability.central)
+    return f"{said} ({'P ' if chance[0] in '<>' else 'P = '}{chance})"
 
 
 def _used(every: Mapping[str, Facts]) -> Table:
@@ -162,7 +163,7 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
 
 def _settings(every: Mapping[str, Facts]) -> Table | None:
     """What the budgets say differently, one setting a row; what is searched for and the limits come first."""
-    flat = {name: _flat(facts.result.budget.model_dump()) for name, facts in every.items()}
+    flat = {name: _flat(facts.result.budget.model_dump(by_alias=True)) for name, facts in every.items()}
     keys = [k for k in dict.fromkeys(k for one in flat.values() for k in one) if k != "name"]
     differ = [k for k in keys if len({_say(k, one.get(k)) for one in flat.values()}) > 1]
     if not differ:
@@ -210,5 +211,8 @@ def _say(key: str, value: Any) -> str:
             return words.memory(value)
         large = abs(value) >= 1e6
         return words.count(float(value)) if large else f"{value:,.6g}"
-    text = str(value)
-    return text if len(text) < 60 else text[:57] + "…"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_say(name, part)}" for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return "; ".join(_say(key, part) for part in value)
+    return str(value)

@@ -75,6 +75,8 @@
     const name = holder.dataset.chart;
     let spec = paint(structuredClone(specs[name]), colours[dark.matches && !now.printing ? "dark" : "light"]);
     if (name === "front") spec = retitle(spec);
+    // On a narrow screen a long title takes several lines.
+    if (holder.clientWidth < 460) for (const axis of spec.axes ?? []) if (typeof axis.title === "string" && axis.title.length > 44) axis.title = axis.title.match(/.{1,44}(\s|$)/g).map((line) => line.trim());
     // On a narrow screen a legend stands in fewer columns, its title above them.
     if (holder.clientWidth < 460) for (const legend of spec.legends ?? []) { legend.columns = legend.columns > 2 ? 2 : holder.clientWidth < 300 || !legend.columns ? 1 : legend.columns; legend.titleOrient = "top"; }
     for (const source of spec.data) if (raw[source.name]) source.values = rowsOf(source.name);
@@ -356,7 +358,8 @@
 
   // On another corpus or other axes the table lists the front that is drawn; the run's own rows come back.
   const ownRows = $$("#front-table tbody tr");
-  const COLUMNS = { peak_device_bytes: ["memory_gib", number.format], kv_cache_bytes: ["kv_gib", number.format], serving_bytes: ["serving_gib", number.format], loss: ["loss", (v) => v.toFixed(4)], loss_p05: ["loss_p05", (v) => v.toFixed(3)], loss_p95: ["loss_p95", (v) => v.toFixed(3)], n_params: ["n_params", (v) => amount.format(v)], n_tokens: ["n_tokens", (v) => amount.format(v)], days: ["days", number.format] };
+  const figures = (v) => (v >= 100 ? whole.format(v) : v.toPrecision(3));
+  const COLUMNS = { peak_device_bytes: ["memory_gib", figures], kv_cache_bytes: ["kv_gib", figures], serving_bytes: ["serving_gib", figures], loss: ["loss", (v) => v.toFixed(4)], loss_p05: ["loss_p05", (v) => v.toFixed(3)], loss_p95: ["loss_p95", (v) => v.toFixed(3)], n_params: ["n_params", (v) => amount.format(v)], n_tokens: ["n_tokens", (v) => amount.format(v)], days: ["days", figures] };
   const amount = { format: (v) => new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 3 }).format(v) };
   const fillTable = ({ source, rows }) => {
     const body = $("#front-table tbody");
