@@ -188,8 +188,8 @@ def test_another_corpus_moves_front_and_verdict(opened: Opened) -> None:
     assert page.locator("#selection").text_content().startswith("1 of the front selected")
     assert page.locator("#verdict").get_attribute("data-status") == "undecided"
     assert "On code" in page.locator("#verdict [data-sentence]").text_content()
-    assert page.locator('[data-corpus="code"]').is_visible()
-    assert not page.locator('[data-corpus="books"]').is_visible()
+    assert page.locator('.nowrap[data-corpus="code"]').is_visible()
+    assert not page.locator('.nowrap[data-corpus="books"]').is_visible()
     page.locator("input[name=corpus][value=books]").check(force=True)
     page.wait_for_function(
         "t => document.querySelector('[data-takeaway=front]').textContent === t", arg=before
