@@ -41,7 +41,7 @@ HERE = Path(__file__).parent
 STUDIES = tuple(HERE.parents[1] / "studies" / f"{name}.yaml" for name in ("one-gpu", "one-node", "cluster"))
 LEVERS = HERE / "levers.yaml"
 README = HERE.parents[1] / "README.md"
-BEGIN, END = "<!-- speed of the search -->", "<!-- end -->"
+BEGIN, END = "<!-- speed:begin -->", "<!-- speed:end -->"
 THIRD = ("", "n_params", "kv_cache_bytes")
 """Third objective beside the budget's own two; empty for none."""
 AT = (20, 100, 300, 1000)
