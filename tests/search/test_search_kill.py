@@ -12,6 +12,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from search_killer import BUDGET
 from search_toy import Toy
 from search_worker import shared
 
@@ -113,3 +114,54 @@ def test_two_workers_one_killed_in_mid_trial_find_what_one_process_finds(postgre
     ).to_numpy().tolist()
     again = [t for t in study.study.get_trials(deepcopy=False) if "failed_trial" in t.system_attrs]
     assert len(again) <= 1
+
+
+def test_a_run_and_a_killed_worker_of_the_program_find_what_one_run_finds(postgres, tmp_path):
+    (tmp_path / "budget.yaml").write_text(
+        BUDGET.replace("trials: 40", "trials: 16, sampler: random"), "utf-8"
+    )
+    (tmp_path / "slow.py").write_text(
+        "import time\n\ndef train(design):\n"
+        "    time.sleep(0.5)\n    return {'step_seconds': 1.2 * design['step_seconds']}\n",
+        "utf-8",
+    )
+
+    def explore_(command, *arguments):
+        line = [
+            sys.executable,
+            "-m",
+            "explorer",
+            command,
+            "budget.yaml",
+            "--evaluator",
+            "slow:train",
+            *arguments,
+        ]
+        return subprocess.Popen(
+            line, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+
+    shared_by = ("--storage", postgres, "--heartbeat", "1")
+    victim = explore_("worker", *shared_by)
+    storage, running = None, []
+    deadline = time.monotonic() + 120
+    while not running and time.monotonic() < deadline:
+        time.sleep(0.1)
+        try:
+            storage = storage or optuna.storages.RDBStorage(postgres)
+            study = optuna.load_study(study_name="killed", storage=storage)
+        except Exception:  # not there yet, in whichever way the database says it
+            continue
+        trials = study.get_trials(deepcopy=False)
+        running = [
+            t for t in trials if len(trials) > 3 and t.params and t.state == optuna.trial.TrialState.RUNNING
+        ]
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+    joined = explore_("run", "-o", "together", *shared_by)
+    assert joined.wait(timeout=300) == 0, joined.stderr.read()
+    alone = explore_("run", "-o", "alone")
+    assert alone.wait(timeout=300) == 0, alone.stderr.read()
+    assert (tmp_path / "together/front.csv").read_bytes() == (tmp_path / "alone/front.csv").read_bytes()
+    again = [t for t in study.get_trials(deepcopy=False) if "failed_trial" in t.system_attrs]
+    assert [t.params for t in again] == [t.params for t in running]
