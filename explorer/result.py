@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from explorer.search.agreement import Agreement, Failure
 
 
-MOST_SHOWN = 80
+MOST_SHOWN = 60
 """Designs of a front that a report lists, takes apart and exports; with three objectives it has thousands."""
 
 
