@@ -60,7 +60,7 @@ def test_undecided_says_what_would_decide_it(made):
     assert "it is undecided whether" in v.sentence
     assert "37% to 53%" in v.sentence
     assert "whether trading width pays: " in v.undecided_because
-    assert "to settle it: " in v.undecided_because
+    assert "what would settle it: " in v.undecided_because
 
 
 def test_a_small_budget_answers_otherwise(made):
