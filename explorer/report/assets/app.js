@@ -56,7 +56,7 @@
     tip.style.top = `${event.clientY + box.height + 20 > innerHeight ? Math.max(4, event.clientY - box.height - 12) : event.clientY + 14}px`;
   };
 
-  const large = new Set(["front", "plane"]);
+  const large = new Set(["front", "plane"]), LINK_MS = 80;
   const axisOf = (column) => state.axes?.find((a) => a.column === column) ?? { log: false, better: "minimize", label: column };
   const retitle = (spec) => {
     for (const side of ["x", "y"]) {
@@ -203,7 +203,13 @@
   };
 
   // ---- selection -------------------------------------------------------------------------------
-  const brushed = (name) => {
+  // A drag sends an event per pixel; what is linked to it follows some times a second, and when it is let go.
+  let moved = null;
+  const brushed = (name) => { moved ??= { name, timer: setTimeout(follow, LINK_MS) }; };
+  const follow = () => {
+    if (!moved) return;
+    const { name, timer } = moved;
+    clearTimeout(timer); moved = null;
     const area = views[name].signal("brush");
     const keys = area ? Object.keys(area) : [];
     if (!keys.length) { if (now.from === name) select([], null); return; }
@@ -440,6 +446,7 @@
     });
     const redrawAll = () => { for (const holder of $$("[data-chart]")) if (holder.dataset.drawn) draw(holder); };
     dark.addEventListener("change", redrawAll);
+    addEventListener("pointerup", follow);
     addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
     document.addEventListener("keydown", (event) => { if (event.key === "Escape") { tip.hidden = true; select([], null); } });
   };
