@@ -459,6 +459,7 @@
       // Give the browser a turn, so that the page can be read while it is drawn.
       await new Promise((done) => setTimeout(done, 0));
     }
+    performance.mark("drawn");
     document.documentElement.dataset.ready = "yes";
   };
   if (window.vegaEmbed) start(); else document.documentElement.dataset.ready = "yes";

@@ -23,6 +23,9 @@ MOST_CELLS = 4_000
 HALO: tuple[dict[str, Any], ...] = ({"stroke": "@paper", "strokeWidth": 3, "strokeOpacity": 0.85}, {})
 """A name is written twice: first as a halo of the page's colour, so that it reads on any cell."""
 
+ROOM = "width < 340 ? 0 : 1"
+"""Names of models have no room on a narrow screen; the tooltip still tells them."""
+
 
 def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
     """The best loss in every cell of the c × d plane."""
@@ -87,7 +90,7 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         *(
             alt.Chart(alt.NamedData("model_labels"))
             .transform_filter(f"datum.right == {int(right)}")
-            .mark_text(align="left" if right else "right", dx=9 if right else -9, fontSize=11.5, color="@ink", **halo)
+            .mark_text(align="left" if right else "right", dx=9 if right else -9, fontSize=11.5, color="@ink", opacity=alt.expr(ROOM), **halo)
             .encode(x=x, y=y, text="label:N")
             for right in (True, False)
             for halo in HALO
