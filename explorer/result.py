@@ -7,7 +7,6 @@ Files (see README, "What a run writes"): `trials.parquet`, `front.csv`, `summary
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -163,7 +162,7 @@ class Result:
 
     def lines(self) -> list[str]:
         """The answer for a terminal: the verdict, the designs a reader asks for first, how good the search was."""
-        from explorer.units import format_bytes, format_count
+        from explorer.units import format_bytes, format_count, format_loss
 
         if not self.feasible:
             row = self.nearest.iloc[0]
@@ -184,7 +183,7 @@ class Result:
             lines.append(
                 f"{name:<10} c = {row['context_length']:>7,.0f}  d = {row['d_model']:>6,.0f}  "
                 f"L = {row['n_layers']:>3,.0f}  {format_count(float(row['n_params'])):>6} parameters  "
-                f"{format_count(float(row['n_tokens'])):>6} tokens  loss {row['loss']:.4f}{_interval(row)} nats/token  "
+                f"{format_count(float(row['n_tokens'])):>6} tokens  loss {format_loss(row)} nats/token  "
                 f"{row['gpu_hours']:,.0f} GPU-hours ({row['days']:,.1f} days)  "
                 f"{format_bytes(float(row['peak_device_bytes']))} per GPU"
                 + ("  (extrapolated beyond the law's domain)" if bool(row.get("extrapolated", False)) else "")
@@ -340,9 +339,3 @@ def _unfolded(value: Any) -> Any:
     if hasattr(value, "columns"):
         return value.to_dict(orient="list")
     return {k: _unfolded(v) for k, v in value.items()} if isinstance(value, Mapping) else value
-
-
-def _interval(row: Any) -> str:
-    """The loss' 5 and 95%, where the row has them: ` (2.552 to 2.607)`."""
-    low, high = float(row.get("loss_p05", math.nan)), float(row.get("loss_p95", math.nan))
-    return "" if math.isnan(low) or math.isnan(high) else f" ({low:.3f} to {high:.3f})"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,6 +65,13 @@ def format_count(value: float, digits: int = 3) -> str:
         if abs(value) >= scale * (1 - 0.5 * 10.0**-digits):
             return f"{value / scale:.{digits}g}{suffix}"
     return f"{value:.{digits}g}"
+
+
+def format_loss(row: Any) -> str:
+    """The loss of a mapping or table row with its 5 and 95%, nats: `2.5855 (2.552 to 2.607)`, or alone."""
+    low, high = (float(row.get(key, math.nan)) for key in ("loss_p05", "loss_p95"))
+    known = not (math.isnan(low) or math.isnan(high))
+    return f"{float(row['loss']):.4f}" + (f" ({low:.3f} to {high:.3f})" if known else "")
 
 
 def format_bytes(value: float, digits: int = 3) -> str:

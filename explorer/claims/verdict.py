@@ -138,12 +138,14 @@ def _best_design(c: CorpusTrade) -> str:
     a, free = c.arms["A"], c.arms["C"]
     gain = c.width.nats.central
     worth = f"{words.nats(c.width.nats)}, {words.compute(c.width.compute.central)}"
+    # Where a staged schedule is open, the lowest loss may be a staged design's: arm C is constant.
+    best = "the best design of constant context" if "D" in c.arms else "the best design"
     if free.d_model < a.d_model:
-        text = f"the best design narrows d from {a.d_model:,.0f} to {free.d_model:,.0f}"
+        text = f"{best} narrows d from {a.d_model:,.0f} to {free.d_model:,.0f}"
         reach = "" if free.context_length >= free.d_model else ", short of its width"
         return f"{text} at c = {free.context_length:,.0f}{reach}, and trading width is worth {worth}"
     kept = "keeps" if free.d_model == a.d_model else f"widens d from {a.d_model:,.0f} to"
-    text = f"the best design {kept} {'d = ' if kept == 'keeps' else ''}{free.d_model:,.0f}"
+    text = f"{best} {kept} {'d = ' if kept == 'keeps' else ''}{free.d_model:,.0f}"
     text = f"{text} at c = {free.context_length:,.0f}"
     if words.is_nothing(gain):
         return f"{text}, and nothing is gained by another shape"

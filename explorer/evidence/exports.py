@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from explorer.errors import Unsupported
 from explorer.evidence.chosen import design_of, plan_of
 from explorer.formats import TARGETS, write
-from explorer.units import format_bytes
+from explorer.units import format_bytes, format_loss
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ def written(problem: Problem, row: Any, target: str) -> str:
     remarks = (
         f"expected peak device memory: {format_bytes(float(row['peak_device_bytes']))} per GPU",
         f"expected throughput: {float(row['tokens_per_second_per_gpu']):,.0f} tokens/s per GPU",
-        f"predicted loss: {float(row['loss']):.4f} nats per token",
+        f"predicted loss: {format_loss(row)} nats per token",
     )
     return write(design, plan_of(problem, design), target, n_tokens=float(row["n_tokens"]), remarks=remarks)
 

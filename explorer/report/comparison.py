@@ -12,6 +12,7 @@ from explorer.report.chart import Chart, Table, specify
 from explorer.report.facts import Facts
 from explorer.report.figures import axes
 from explorer.report.page import fill
+from explorer.units import format_loss
 
 if TYPE_CHECKING:
     from explorer.result import Result
@@ -115,7 +116,7 @@ def _overview(every: Mapping[str, Facts]) -> Table:
         outside = words.listed(words.lever(x) for x in facts.outside(facts.best_number))
         rows.append(
             (name, facts.corpus, words.whole(b["context_length"]), words.whole(b["d_model"]), words.whole(b["n_layers"]),
-             words.count(float(b["n_params"])), words.loss_range(b), words.hours(float(b["gpu_hours"])),
+             words.count(float(b["n_params"])), format_loss(b), words.hours(float(b["gpu_hours"])),
              words.listed(words.limit(k) for k in facts.binding(b)) or "none", outside or "nothing", _called(facts))
         )  # fmt: skip
     return Table(

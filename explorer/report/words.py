@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 from explorer.claims.records import Estimate
 from explorer.units import format_bytes, format_count
@@ -125,13 +124,6 @@ def nats(value: float, *, signed: bool = False) -> str:
 def loss(value: float) -> str:
     """2.0427 nats/token."""
     return f"{value:.4f} nats/token"
-
-
-def loss_range(row: Any) -> str:
-    """A design's loss with its 5 and 95%, where it has them: 2.5855 (2.552 to 2.607)."""
-    low, high = (float(row.get(key, math.nan)) for key in ("loss_p05", "loss_p95"))
-    known = not (math.isnan(low) or math.isnan(high))
-    return f"{float(row['loss']):.4f}" + (f" ({low:.3f} to {high:.3f})" if known else "")
 
 
 def percent(value: float, digits: int = 2) -> str:

@@ -85,3 +85,11 @@ def test_nu_zero_and_aspects_stand_beside(made):
     assert set(v.by_aspect) == {"none", "gemstones", "levine"}
     assert any("ν = 0" in c for c in v.caveats)
     assert any("recovery r" in c for c in v.caveats)
+
+
+def test_the_best_of_constant_context_is_not_called_the_best_of_all(made):
+    assert "D" in made.asked.arms
+    assert "the best design of constant context" in verdict(made).sentence
+    constant = verdict(trade(SmallProblem(schedule=((0.0, 0.0),)), n_draws=0))
+    assert "the best design of constant context" not in constant.sentence
+    assert "the best design" in constant.sentence

@@ -408,3 +408,15 @@ def test_the_library_is_kept_among_cached_files_and_made_anew_without_them(
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     assert bundle.vega.__wrapped__() == script
     assert len(made) == 2
+
+
+def test_a_corpus_has_one_colour_in_every_chart() -> None:
+    def colours(name: str) -> dict[str, str]:
+        layers = charts(result())[name].spec["layer"]
+        scale = next(e["color"]["scale"] for x in layers if "scale" in (e := x["encoding"]).get("color", {}))
+        return dict(zip(scale["domain"], scale["range"], strict=True))
+
+    line, widths = colours("exchange"), colours("widths")
+    assert "short" in line
+    assert "short" not in widths
+    assert all(line[corpus] == colour for corpus, colour in widths.items())

@@ -123,10 +123,13 @@ def _curve(trade: Trade, name: str, which: str, x: alt.X, *, label: str, caption
         alt.Tooltip("said:N", title="Gain over arm A"), alt.Tooltip("loss:N", title="Loss"),
     ]  # fmt: skip
     source = alt.Chart(alt.NamedData(name))
-    colour = alt.Color("corpus:N", sort=corpora, scale=alt.Scale(domain=corpora, range=COLOURS),
+    # A corpus looks the same in every chart, also where another one is left out.
+    place = [ordered(trade).index(corpus) % len(COLOURS) for corpus in corpora]
+    colours, dashes = [COLOURS[k] for k in place], [DASHES[k] for k in place]
+    colour = alt.Color("corpus:N", sort=corpora, scale=alt.Scale(domain=corpora, range=colours),
                        legend=alt.Legend(title="Corpus:", symbolType="stroke", symbolStrokeWidth=3))  # fmt: skip
     dash = alt.StrokeDash(
-        "corpus:N", sort=corpora, scale=alt.Scale(domain=corpora, range=DASHES), legend=None
+        "corpus:N", sort=corpora, scale=alt.Scale(domain=corpora, range=dashes), legend=None
     )
     layers = [
         alt.Chart(alt.NamedData(f"{name}-zero")).mark_rule(color="@faint").encode(y=alt.Y("at:Q")),
@@ -136,7 +139,7 @@ def _curve(trade: Trade, name: str, which: str, x: alt.X, *, label: str, caption
         source.mark_line(strokeWidth=2.25).encode(x=x, y=y, color=colour, strokeDash=dash),
         source.transform_filter("datum.far == 0").mark_point(size=26, filled=True, opacity=1).encode(x=x, y=y, color=colour, tooltip=tips),
         source.transform_filter("datum.far == 1").mark_point(size=26, filled=True, fill="@paper", strokeWidth=1.5, opacity=1).encode(
-            x=x, y=y, stroke=alt.Stroke("corpus:N", sort=corpora, scale=alt.Scale(domain=corpora, range=COLOURS), legend=None), tooltip=tips),
+            x=x, y=y, stroke=alt.Stroke("corpus:N", sort=corpora, scale=alt.Scale(domain=corpora, range=colours), legend=None), tooltip=tips),
         source.transform_filter("datum.labelled == 1").transform_calculate(label=label)
         .mark_text(dy=-12, fontSize=11, color="@ink").encode(x=x, y=y, text="label:N"),
     ]  # fmt: skip
