@@ -15,18 +15,21 @@ from explorer.files import write_text
 
 @cache
 def vega() -> str:
-    """Vega as one script without imports, safe inside a script element.
+    """Vega's parser and view as one script without imports, safe inside a script element.
 
+    Pages carry compiled specifications, so Vega-Lite and Vega-Embed, two fifths of the whole, stay out.
     Putting it together takes longer than drawing a page, so the script of the installed version is kept
     among the user's cached files; where those cannot be read or written it is made anew.
     """
-    kept = _cached_files() / f"vega-{version('vl-convert-python')}.js"
+    kept = _cached_files() / f"vega-view-{version('vl-convert-python')}.js"
     with suppress(OSError, UnicodeDecodeError):
         return kept.read_text(encoding="utf-8")
     import vl_convert
 
-    # Its names `vega` and `vegaLite` are default exports that these modules do not have; vegaEmbed draws.
-    script = inert(str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")))
+    # The address is the name under which the library carries this module; nothing is fetched.
+    module = f"https://cdn.jsdelivr.net/npm/vega@{vl_convert.get_vega_version()}/+esm.js"
+    drawn = f'import {{parse, View}} from "{module}"; window.vega = {{parse, View}};'
+    script = inert(str(vl_convert.javascript_bundle(drawn)))
     with suppress(ExplorerError):
         write_text(kept, script)
     return script

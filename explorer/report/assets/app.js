@@ -86,9 +86,8 @@
     // The holder's label says what is drawn; the marks one by one would only be noise to a screen reader.
     inner.setAttribute("aria-hidden", "true");
     holder.replaceChildren(inner);
-    const { view } = await window.vegaEmbed(inner, spec, {
-      mode: "vega", actions: false, renderer: large.has(name) ? "canvas" : "svg", hover: false, tooltip, logLevel: 1,
-    });
+    const view = new vega.View(vega.parse(spec), { renderer: large.has(name) ? "canvas" : "svg", container: inner, tooltip, logLevel: 1 });
+    await view.runAsync();
     views[name] = view;
     holder.style.minHeight = "0";
     holder.dataset.drawn = "yes";
@@ -462,5 +461,5 @@
     performance.mark("drawn");
     document.documentElement.dataset.ready = "yes";
   };
-  if (window.vegaEmbed) start(); else document.documentElement.dataset.ready = "yes";
+  if (window.vega) start(); else document.documentElement.dataset.ready = "yes";
 })();
