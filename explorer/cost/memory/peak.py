@@ -10,7 +10,7 @@ import numpy as np
 from explorer.catalog.overheads import overheads
 from explorer.cost.activations import Ledger
 from explorer.cost.memory.instants import Instant, fullest, larger, largest, largest_at
-from explorer.cost.memory.stage import Stage
+from explorer.cost.memory.stages import Stages
 from explorer.units import GIB, Num
 
 if TYPE_CHECKING:
@@ -54,15 +54,15 @@ def memory(design: Design, plan: Plan, accelerator: Accelerator | None = None) -
 
     `accelerator` may bring its own bytes outside the allocator; the default is an NVIDIA card's.
     """
-    state = Stage.of(design, plan)
+    state = Stages.of(design, plan)
     layers = state.layers
     moments = {name: instant.at(layers) for name, instant in state.moments.items()}
     allocated = largest(list(moments.values()))
     reserved = RESERVED_PER_ALLOCATED * largest([allocated, moments["loss, backward"] + state.stranded])
     return Memory(
-        parameter_bytes=state.held(state.weight, state.weight),
-        gradient_bytes=state.held(state.gradient, state.gradient),
-        optimizer_bytes=state.held(*state.optimizer),
+        parameter_bytes=state.held(state.per.weight, state.per.weight),
+        gradient_bytes=state.held(state.per.gradient, state.per.gradient),
+        optimizer_bytes=state.held(state.per.matrices, state.per.others),
         saved_activation_bytes=larger(*(instant.at(layers) for instant in state.saved)),
         instants=moments,
         peak_allocated_bytes=allocated,
@@ -75,7 +75,7 @@ def memory(design: Design, plan: Plan, accelerator: Accelerator | None = None) -
 
 def peak_allocated_bytes(design: Design, plan: Plan) -> Num:
     """The largest instant alone, in few operations at the full shape of design × plan."""
-    state = Stage.of(design, plan)
+    state = Stages.of(design, plan)
     layers = state.layers
     return largest_at(state.moments, layers)
 
@@ -97,7 +97,7 @@ def stage_instants(design: Design, plan: Plan) -> dict[str, Instant]:
     `RESERVED_PER_ALLOCATED` times the largest, at the layers of a stage (n_layers over the pipeline's
     stages, rounded up), is reserved. All but the loss's backward pass equal what is allocated.
     """
-    state = Stage.of(design, plan)
+    state = Stages.of(design, plan)
     loss = state.moments["loss, backward"]
     held = Instant(loss.per_layer, loss.outside + state.stranded)
     return {**state.moments, "loss, backward": held}
@@ -110,7 +110,7 @@ def outside_allocator_bytes(plan: Plan) -> Num:
     return extra if isinstance(extra, np.ndarray) and extra.ndim else float(extra)
 
 
-def _assumptions(plan: Plan, state: Stage) -> tuple[str, ...]:
+def _assumptions(plan: Plan, state: Stages) -> tuple[str, ...]:
     low, high = _OVERHEADS.reserved_range
     notes = [
         *state.ledger.assumptions,
