@@ -105,7 +105,7 @@ def test_the_law_file_is_read_back(tmp_path):
     assert centre == pytest.approx(truth, abs=0.01)
     json.dumps(report.summary())
     assert report.lines()
-    assert len(report.residual_table()["residual"]) == 120
+    assert report.residuals.shape == (120,)
 
 
 def test_windows_give_a_corpus():

@@ -172,16 +172,6 @@ class FitReport:
         """Save the law file."""
         write_text(Path(path), self.text())
 
-    def residual_table(self) -> dict[str, list[Any]]:
-        """One list per column: the runs with their predictions and residuals, for charts."""
-        r = self.runs
-        columns: dict[str, Any] = {"n_params": r.n_params, "n_tokens": r.n_tokens}
-        optional = {"context_length": r.context_length, "d_model": r.d_model, "n_layers": r.n_layers}
-        columns |= {k: v for k, v in optional.items() if v is not None}
-        columns |= {"loss": r.loss, "predicted": self.predicted, "residual": self.residuals}
-        table = {k: np.asarray(v).tolist() for k, v in columns.items()}
-        return table | ({"series": list(r.series)} if len(self.series_names) > 1 else {})
-
     def summary(self) -> dict[str, Any]:
         """The report as plain data for JSON."""
         return {
