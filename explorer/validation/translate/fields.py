@@ -1,0 +1,18 @@
+"""Reading a row's configuration under the names that publications give its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def first_of(config: Mapping[str, Any], *names: str) -> Any:
+    for name in names:
+        if config.get(name) is not None:
+            return config[name]
+    return None
+
+
+def number(config: Mapping[str, Any], *names: str, default: Any) -> Any:
+    value = first_of(config, *names)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else default
