@@ -8,6 +8,8 @@ depends on the problem, the seed and the trials told, and on nothing else.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +18,9 @@ from optuna.trial import TrialState
 from explorer.search.auto import AutoSampler
 from explorer.search.front import Ruler, hypervolume, nondominated
 from explorer.search.heartbeat import is_lost
+from explorer.search.outcome import SearchProblem
 from explorer.search.space import IntArray
-from explorer.search.surrogate import Residual
+from explorer.search.surrogate import Features, Residual
 from explorer.units import FloatArray
 
 if TYPE_CHECKING:
@@ -28,10 +31,16 @@ if TYPE_CHECKING:
 LEAST_TOLD = 4
 """Measurements before the model is corrected by them; until then proposals come as modelled."""
 CANDIDATES = 400
+BLOCK = 100
+"""Candidates are taken by so many, so that the model need not be asked before every proposal."""
 
 
 class MeasuredSampler(AutoSampler):
     """Proposes from the model's best designs, as measurements so far correct them."""
+
+    @cached_property
+    def _modelled(self) -> Modelled:
+        return Modelled(self.problem, self.search.features)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -52,23 +61,22 @@ class MeasuredSampler(AutoSampler):
 
     def _candidates(self, asked: list[FrozenTrial]) -> IntArray:
         """The model's next best designs in its own order, those asked for left out."""
-        taken = set(self.problem.lattice.keys(self._points(asked)).tolist()) if asked else set()
-        found: list[IntArray] = []
-        for k in range(min(CANDIDATES + len(taken), self.problem.lattice.size)):
-            point = self.point(k)
-            if int(self.problem.lattice.keys(point[None])[0]) not in taken:
-                found.append(point)
+        keys = self.problem.lattice.keys
+        taken = keys(self._points(asked)) if asked else np.empty(0, dtype=np.int64)
+        blocks = -(-(CANDIDATES + len(set(taken.tolist()))) // BLOCK)
+        n = min(BLOCK * blocks, self.problem.lattice.size)
+        offered = np.array([self.point(k) for k in range(n)])
+        fresh = offered[~np.isin(keys(offered), taken)]
         # Every design of a small lattice may have been asked for: begin again.
-        return np.array(found[:CANDIDATES] or [self.point(len(asked))])
+        return fresh if len(fresh) else self.point(len(asked))[None]
 
     def _points(self, trials: list[FrozenTrial]) -> IntArray:
         return self.variables.points([t.params for t in trials])
 
     def _ranking(self, candidates: IntArray, told: list[FrozenTrial], running: list[FrozenTrial]) -> IntArray:
         """Row numbers of `candidates`, the largest gain of hypervolume first."""
-        objectives, features = self.problem.objectives, self.search.features
-        seen = self._points(told)
-        modelled = self.problem.outcome(seen)
+        objectives = self.problem.objectives
+        modelled = self._modelled(self._points(told))
         figures = np.array([list(t.values) for t in told])
         measured = np.stack([o.coordinates(figures[:, k]) for k, o in enumerate(objectives)], axis=1)
         excess = np.array([max(t.constraints.values(), default=-1.0) for t in told])
@@ -76,11 +84,11 @@ class MeasuredSampler(AutoSampler):
         known = np.isfinite(lessons).all(axis=1)
         if not known.any():
             return np.arange(len(candidates))
-        residual = Residual(features, features.place(seen[known]), lessons[known])
+        residual = Residual(self.search.features, modelled.place[known], lessons[known])
 
         def expected(points: IntArray) -> tuple[FloatArray, Any]:
-            model = self.problem.outcome(points)
-            learned = residual.predict(features.place(points))
+            model = self._modelled(points)
+            learned = residual.predict(model.place)
             corrected = model.coordinates + learned[:, :-1]
             good = (model.violation + learned[:, -1] <= 0) & np.isfinite(corrected).all(axis=1)
             return corrected, good
@@ -94,8 +102,50 @@ class MeasuredSampler(AutoSampler):
             reached = np.vstack([reached, pending[fits]])
         everything = np.vstack([reached, predicted[feasible]])
         ruler = Ruler.of(everything[nondominated(everything)])
+        reached = reached[nondominated(reached)]
         base = hypervolume(reached, ruler.reference)
         gains = np.full(len(candidates), -np.inf)
         for row in np.flatnonzero(feasible):
             gains[row] = hypervolume(np.vstack([reached, predicted[row]]), ruler.reference) - base
         return np.argsort(-gains, kind="stable")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the model says of some designs."""
+
+    coordinates: FloatArray
+    violation: FloatArray
+    place: FloatArray
+
+
+class Modelled:
+    """The model's word on designs, remembered: nearly the same candidates stand before every proposal."""
+
+    def __init__(self, problem: SearchProblem, features: Features) -> None:
+        self._problem, self._features = problem, features
+        self._row: dict[int, int] = {}
+        self._known: Rows | None = None
+
+    def __call__(self, points: IntArray) -> Rows:
+        """One row per lattice index of `points` (n, 9)."""
+        keys = self._problem.lattice.keys(points).tolist()
+        fresh = {key: k for k, key in enumerate(keys) if key not in self._row}
+        if fresh:
+            self._learn(points[list(fresh.values())])
+            self._row |= {key: len(self._row) + k for k, key in enumerate(fresh)}
+        assert self._known is not None
+        rows = [self._row[key] for key in keys]
+        known = self._known
+        return Rows(known.coordinates[rows], known.violation[rows], known.place[rows])
+
+    def _learn(self, points: IntArray) -> None:
+        found, old = self._problem.outcome(points), self._known
+        new = Rows(found.coordinates, found.violation, self._features.place(points))
+        if old is not None:
+            new = Rows(
+                np.vstack([old.coordinates, new.coordinates]),
+                np.concatenate([old.violation, new.violation]),
+                np.vstack([old.place, new.place]),
+            )
+        self._known = new

@@ -270,14 +270,14 @@ class Problem:
         """Objectives and constraints of lattice indices (n, 9)."""
         figures = np.empty((len(points), len(self.objectives)))
         constraints: dict[str, FloatArray] = {}
-        for rows, found in self._evaluated(points):
+        for rows, found in self.evaluated(points):
             for k, objective in enumerate(self.objectives):
                 figures[rows, k] = found.metric(objective.name)
             for name, excess in found.constraints.items():
                 constraints.setdefault(name, np.empty(len(points)))[rows] = excess
         return Outcome(self.objectives, figures, constraints)
 
-    def _evaluated(self, points: IntArray) -> list[tuple[IntArray, Evaluation]]:
+    def evaluated(self, points: IntArray) -> list[tuple[IntArray, Evaluation]]:
         """Row numbers and what comes of them, kept for the points asked last: a study first asks for their
         objectives and then for everything known of them."""
         key = points.tobytes()
@@ -354,7 +354,7 @@ class Problem:
         if not len(points):
             # No rows, but every column.
             return {name: values[:0] for name, values in self.columns(self._any_point()).items()}
-        for rows, evaluated in self._evaluated(points):
+        for rows, evaluated in self.evaluated(points):
             for name, values in rows_of(self, evaluated).items():
                 kind = values.dtype if values.dtype.kind in "fb" else object
                 found.setdefault(name, np.empty(len(points), dtype=kind))[rows] = values

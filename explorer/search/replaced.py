@@ -33,8 +33,8 @@ def replaced(
     problem: Problem, point: IntArray, answer: Mapping[str, float]
 ) -> tuple[Outcome, dict[str, NDArray[Any]]]:
     """Outcome and row (arrays of one) of one design, lattice indices (9,), of which `answer` was measured."""
-    ((_, design),) = problem.lattice.tables(point[None])
-    modelled = problem.evaluate(design)
+    ((_, modelled),) = problem.evaluated(point[None])
+    design = modelled.design
     memory = _memory(modelled.planned, answer)
     found = problem.evaluate(design, _replanned(problem, modelled, answer, memory))
     known = {**memory, **answer}

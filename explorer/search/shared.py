@@ -18,10 +18,11 @@ from typing import Any
 import optuna
 from numpy.typing import NDArray
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages._heartbeat import get_heartbeat_thread
+from optuna.storages._heartbeat import BaseHeartbeat, get_heartbeat_thread
 from optuna.trial import FrozenTrial, TrialState
 
 from explorer.errors import ExplorerError
+from explorer.search.attributes import set_user_attributes
 from explorer.search.evaluators import Evaluator, measure
 from explorer.search.heartbeat import (
     WatchedJournal,
@@ -121,7 +122,8 @@ class SharedStudy:
     ) -> None:
         """`alone`: no other process works on this study, so whatever is running was left behind."""
         self.problem, self.evaluator, self.where, self.alone = problem, evaluator, _hide(str(where)), alone
-        self.grace = getattr(getattr(storage, "_backend", storage), "grace_period", 0)
+        beats: Any = storage if isinstance(storage, BaseHeartbeat) else None
+        self.grace = SILENCE * (beats.get_heartbeat_interval() or 0) if beats else 0
         self.variables = Variables(problem.lattice)
         self._silent_since: dict[int, float] = {}
         with self._reachable():
@@ -233,8 +235,7 @@ class SharedStudy:
         for objective, figure in zip(self.problem.objectives, found.figures, strict=True):
             if math.isnan(figure):
                 raise ExplorerError(f"a design must have a figure for {objective.name}, got none")
-        for name, value in found.columns.items():
-            trial.set_user_attr(name, value)
+        set_user_attributes(self.study._storage, trial._trial_id, found.columns)
         for name, excess in found.constraints.items():
             trial.set_constraint(name, excess)
         return found.figures
