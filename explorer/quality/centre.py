@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from explorer.catalog.corpora import Corpus
@@ -26,7 +28,12 @@ def central(
     it does not, as in the draws that are kept. Raises UnknownName for a corpus or aspect choice that does
     not exist.
     """
-    corpus = find_corpus(corpus)
+    return _central(law, find_corpus(corpus), aspect, nu, delta)
+
+
+@lru_cache(maxsize=256)
+def _central(law: Law, corpus: Corpus, aspect: str, nu: float | None, delta: float | None) -> Coefficients:
+    """`central`, kept: every claim and every chart asks for the same few."""
     own_b = corpus.exponent[0] if corpus.exponent is not None else centre_of(prior(law, "context", "b"))
     k = Coefficients(
         log_A=float(np.log(law.A)),

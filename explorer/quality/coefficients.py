@@ -71,13 +71,12 @@ class Coefficients:
     @property
     def n_draws(self) -> int | None:
         """How many draws, or None for single values."""
-        lengths = {len(v) for v in self._arrays().values()}
-        return lengths.pop() if lengths else None
+        return next((len(v) for v in self._arrays().values()), None)
 
     def lead(self, ndim: int) -> Coefficients:
         """A copy whose draws stand in front of `ndim` design axes: (n_draws,) becomes (n_draws, 1, …)."""
-        arrays = {k: v for k, v in self._arrays().items() if v.ndim == 1}
-        if ndim == 0 or not arrays:
+        arrays = self._arrays()
+        if ndim == 0 or not arrays or next(iter(arrays.values())).ndim > 1:
             return self
         shape = (-1,) + (1,) * ndim
         changes: dict[str, Any] = {k: v.reshape(shape) for k, v in arrays.items()}
@@ -97,8 +96,10 @@ class Coefficients:
         return replace(self, s=s)
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {k: v for k, v in values.items() if isinstance(v, np.ndarray) and v.ndim}
+        return {k: v for k in _NAMES if isinstance(v := getattr(self, k), np.ndarray) and v.ndim}
+
+
+_NAMES = tuple(f.name for f in fields(Coefficients))
 
 
 def aspect_terms(law: Law, aspect: str) -> dict[str, Num]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -66,9 +67,23 @@ def posterior(
     `ASPECTS`; `nu` and `delta` hold a term fixed. A draw in which loss rises with N or D anywhere in
     the law's domain - or in `region`, where that is given too - is rejected. Same arguments, same draws.
     """
-    law, corpus = find_law(law), find_corpus(corpus)
     if n_draws < 1:
         raise ExplorerError(f"n_draws must be at least 1, got {n_draws}")
+    return _posterior(find_law(law), find_corpus(corpus), n_draws, seed, aspect, nu, delta, region)
+
+
+@lru_cache(maxsize=64)
+def _posterior(
+    law: Law,
+    corpus: Corpus,
+    n_draws: int,
+    seed: int,
+    aspect: str,
+    nu: float | None,
+    delta: float | None,
+    region: Domain | None,
+) -> Posterior:
+    """`posterior`, kept: several claims are judged in the same draws."""
     n_proposed = n_draws
     while True:
         proposed = _propose(law, corpus, n_proposed, seed, aspect, nu, delta)
