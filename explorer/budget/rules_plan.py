@@ -9,6 +9,7 @@ from typing import Any
 from explorer.budget.names import content, is_file
 from explorer.budget.nodes import Path
 from explorer.budget.view import BROKEN, Skip, View
+from explorer.design import Precision, choices
 from explorer.errors import ExplorerError
 
 Found = Iterator[tuple[Path, str]]
@@ -92,15 +93,19 @@ def peak(view: View) -> Found:
     """The device has a peak for the number type that the matrix products run in."""
     device = _device(view)
     precision = view.get("training", "precision")
-    if device is None or precision == "fp32":
+    if device is None or _product_type(precision) in device.peak_flops:
         return
-    dtype = "fp8" if precision == "fp8" else "bf16"
-    if dtype not in device.peak_flops:
-        has = ", ".join(device.peak_flops)
-        yield (
-            ("training", "precision"),
-            f"a precision that {device.name} has a peak for ({has}), got '{precision}'",
-        )
+    able = [p for p in choices(Precision) if _product_type(p) in device.peak_flops]
+    wanted = f"one of {', '.join(able)}" if able else "another accelerator"
+    yield (
+        ("training", "precision"),
+        f"{wanted} ({device.name} has no peak for {_product_type(precision)}), got '{precision}'",
+    )
+
+
+def _product_type(precision: str) -> str:
+    """Number type of the matrix products."""
+    return precision if precision in ("fp32", "fp8") else "bf16"
 
 
 RULES = (filled, tensor_parallel, pipeline_parallel, batch, one_step, peak)

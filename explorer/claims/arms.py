@@ -337,8 +337,9 @@ def _equivalent(
         reached = np.maximum(target[:, None] / factor - fixed, 0.0) ** (1 / lead.power) - capacity
         with np.errstate(divide="ignore", invalid="ignore"):
             tokens = np.exp((lead.log_B - np.log(reached)) / lead.beta)
+            share = tokens / g.tokens_by_compute[row]
         possible = fits & (reached > 0) & (tokens <= g.tokens_of_data * (1 + 1e-9))
-        share = np.where(possible, tokens / g.tokens_by_compute[row], np.inf)
+        share = np.where(possible, share, np.inf)
         return cast(FloatArray, share.min(axis=1))
 
     own = least(loss_a)

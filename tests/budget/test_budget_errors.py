@@ -52,6 +52,7 @@ def edited(old: str, new: str) -> str:
 
 # (what stands in GOOD, what stands there instead, line:column, path, words of the requirement, what was got)
 MISTAKES = [
+    ("h100-sxm-80gb", "v100-sxm-32gb", "18:23", "training.precision", "one of fp32 (v100", "got 'bf16-mixed'"),
     ("name: small", "name: two words", "1:7", "name", "a name of letters", "got 'two words'"),
     ("name: small", "name: 12", "1:7", "name", "a name of letters", "got 12"),
     ("parameters: 7B", "parameters: 7GiB", "3:15", "budget.parameters", "without a byte unit", "got '7GiB'"),
