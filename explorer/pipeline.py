@@ -247,12 +247,34 @@ def compare(folders: Sequence[Path]) -> tuple[str, list[dict[str, Any]]]:
 
 
 def export(source: str, target: str, pick: str) -> str:
-    """The text of a design in another program's format: a pick of a run's front, or a catalogue model."""
+    """The text of a design in another program's format: a pick of a run's front, or a catalogue model.
+
+    Unsupported where the format lacks something, with what to set instead and the formats that lack nothing.
+    """
+    from explorer.errors import Unsupported
+    from explorer.formats import TARGETS
+
+    text = _exporter(source, pick)
+    try:
+        return text(target)
+    except Unsupported as refused:
+        able = []
+        for other in TARGETS:
+            with suppress(Unsupported):
+                text(other)
+                able.append(other)
+        hint = f"; --to {' or '.join(able)} can" if able else ""
+        raise Unsupported(f"{refused}{hint}") from None
+
+
+def _exporter(source: str, pick: str) -> Callable[[str], str]:
+    """Target → text, for one design of a run or of the catalogue."""
     from explorer.formats import named, write
 
     folder = Path(source)
     if not (folder / "summary.json").is_file():
-        return write(named(source), None, target)
+        design = named(source)
+        return lambda target: write(design, None, target)
     from explorer.evidence import written
     from explorer.result import load
     from explorer.search import Problem
@@ -263,7 +285,8 @@ def export(source: str, target: str, pick: str) -> str:
     row = int(pick) if pick.isdigit() else result.picks[pick]
     if row >= len(result.front):
         raise ExplorerError(f"--pick {row}: the front has rows 0 to {len(result.front) - 1}")
-    return written(Problem(result.budget), result.front.iloc[row], target)
+    problem, chosen = Problem(result.budget), result.front.iloc[row]
+    return lambda target: written(problem, chosen, target)
 
 
 def with_search(

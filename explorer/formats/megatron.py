@@ -7,7 +7,7 @@ from typing import Any
 
 from explorer.design import Design, Plan
 from explorer.errors import ExplorerError, Unsupported
-from explorer.formats.export import Export, lookup
+from explorer.formats.export import Export, lookup, only
 
 # Flag → design field, for sizes that need no thought.
 _SIZES = {
@@ -194,9 +194,17 @@ def _training(design: Design, plan: Plan, remarks: list[str]) -> Flags:
     if plan.tensor_parallel > 1 and plan.sequence_parallel:
         flags["sequence-parallel"] = None
     flags |= lookup("megatron", "optimizer", plan.optimizer, _OPTIMIZERS)
-    flags |= lookup("megatron", "zero_stage", plan.zero_stage, _SHARDING)
-    flags |= lookup("megatron", "recompute", plan.recompute, _RECOMPUTE)
-    flags |= lookup("megatron", "cross_entropy", plan.cross_entropy, {"full": {}})
+    # Megatron's FSDP knows Adam and SGD.
+    sharding = {k: v for k, v in _SHARDING.items() if k < 2 or plan.optimizer != "muon"}
+    flags |= lookup("megatron", "zero_stage", plan.zero_stage, sharding)
+    # Plans of a budget for Megatron's modules have Megatron's own recompute modes.
+    flags |= lookup(
+        "megatron", "recompute", plan.recompute, _RECOMPUTE, "training.implementation to megatron"
+    )
+    only(
+        "megatron", plan,
+        cross_entropy="full", compiled=False, offload_activations=False, optimizer_in_backward=False,
+    )  # fmt: skip
     flags["attention-backend"] = {"flash": "flash", "naive": "unfused"}[plan.attention_kernel]
     mixed: dict[str, Flags] = {name: {"bf16": None} for name in _MIXED}
     precisions: dict[str, Flags] = {"fp32": {}, "fp8": {"bf16": None, "fp8-format": "hybrid"}} | mixed
@@ -207,8 +215,14 @@ def _training(design: Design, plan: Plan, remarks: list[str]) -> Flags:
         )
     if plan.implementation != "megatron":
         remarks.append(f"planned for {plan.implementation} modules; Megatron's fused ones keep less memory")
+    if plan.zero_stage < 2 and (plan.tensor_parallel > 1 or plan.context_parallel > 1):
+        # Megatron checks it: communication must be queued in order before Blackwell.
+        remarks.append("run with CUDA_DEVICE_MAX_CONNECTIONS=1")
     if plan.offload_optimizer:
-        flags["optimizer-cpu-offload"] = None
+        # The offloaded optimizer is a path of the precision-aware one, and that of the distributed Adam.
+        lookup("megatron", "optimizer", plan.optimizer, {"adamw": {}})
+        offload = ("use-distributed-optimizer", "use-precision-aware-optimizer", "optimizer-cpu-offload")
+        flags |= dict.fromkeys(offload)
     if not plan.fused_activation:
         flags["no-bias-swiglu-fusion" if design.ffn == "swiglu" else "no-bias-gelu-fusion"] = None
     rate = "0.1" if plan.dropout else "0.0"
@@ -227,11 +241,13 @@ _SHARDING: dict[int, Flags] = {
     2: {
         "use-distributed-optimizer": None,
         "use-megatron-fsdp": None,
+        "ckpt-format": "fsdp_dtensor",
         "data-parallel-sharding-strategy": "optim_grads",
     },
     3: {
         "use-distributed-optimizer": None,
         "use-megatron-fsdp": None,
+        "ckpt-format": "fsdp_dtensor",
         "data-parallel-sharding-strategy": "optim_grads_params",
     },
 }

@@ -6,8 +6,8 @@ import ast
 from typing import Any
 
 from explorer.design import Design
-from explorer.errors import ExplorerError, Unsupported
-from explorer.formats.export import Export, lookup
+from explorer.errors import ExplorerError
+from explorer.formats.export import Export, lookup, only
 
 # train.py's own values where a config leaves them out.
 _DEFAULTS = {
@@ -76,15 +76,12 @@ def write(export: Export) -> str:
 def _training(export: Export, remarks: list[str]) -> list[str]:
     plan = export.plan
     assert plan is not None
-    for name in ("tensor_parallel", "pipeline_parallel", "context_parallel"):
-        lookup("nanogpt", name, getattr(plan, name), {1: 1})
-    lookup("nanogpt", "zero_stage", plan.zero_stage, {0: 0})
-    lookup("nanogpt", "recompute", plan.recompute, {"none": ""})
-    lookup("nanogpt", "optimizer", plan.optimizer, {"adamw": ""})
-    lookup("nanogpt", "attention_kernel", plan.attention_kernel, {"flash": ""})
-    lookup("nanogpt", "cross_entropy", plan.cross_entropy, {"full": ""})
-    if plan.offload_optimizer:
-        raise Unsupported("nanogpt cannot express offload_optimizer")
+    only(
+        "nanogpt", plan,
+        tensor_parallel=1, pipeline_parallel=1, context_parallel=1, zero_stage=0, recompute="none", optimizer="adamw",
+        attention_kernel="flash", cross_entropy="full", offload_optimizer=False, offload_activations=False,
+        optimizer_in_backward=False,
+    )  # fmt: skip
     mixed = dict.fromkeys(("amp", "bf16-mixed", "fsdp-mixed"), "bfloat16")
     dtype = lookup("nanogpt", "precision", plan.precision, {"fp32": "float32"} | mixed)
     if plan.precision not in ("fp32", "amp"):
@@ -94,6 +91,7 @@ def _training(export: Export, remarks: list[str]) -> list[str]:
         f"gradient_accumulation_steps = {plan.global_batch // plan.micro_batch}  # over all GPUs",
         f"dropout = {0.1 if plan.dropout else 0.0}",
         f"dtype = {dtype!r}",
+        f"compile = {plan.compiled}",
     ]
     if export.steps:
         lines += [f"max_iters = {export.steps}", f"lr_decay_iters = {export.steps}"]

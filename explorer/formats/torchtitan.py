@@ -11,7 +11,7 @@ from typing import Any
 
 from explorer.design import Design, Plan
 from explorer.errors import ExplorerError, Unsupported
-from explorer.formats.export import Export, lookup
+from explorer.formats.export import Export, lookup, only
 
 _FLAVOR = "explorer"
 _MODULE = "explorer_torchtitan"
@@ -125,7 +125,9 @@ def _design(call: ast.Call, context: int | None, source: str) -> Design:
                 f"{source}:{call.lineno}: {name}: a whole number is needed, got {args[name]!r}"
             )
     if args.get("moe_enabled"):
-        raise Unsupported(f"{source}:{call.lineno}: moe_enabled: mixtures are not read from torchtitan")
+        raise Unsupported(
+            f"{source}:{call.lineno}: moe_enabled: mixtures are not read from torchtitan; give a config.json"
+        )
     d, heads = args["dim"], args["n_heads"]
     fields: dict[str, Any] = {
         "n_heads": heads,
@@ -183,10 +185,11 @@ def _toml(value: Any) -> str:
 def _training(plan: Plan, remarks: list[str]) -> dict[str, dict[str, Any]]:
     optimizers = {"adamw": "fused", "adamw-foreach": "foreach"}
     implementation = lookup("torchtitan", "optimizer", plan.optimizer, optimizers)
-    lookup("torchtitan", "attention_kernel", plan.attention_kernel, {"flash": ""})
-    lookup("torchtitan", "cross_entropy", plan.cross_entropy, {"full": ""})
-    lookup("torchtitan", "dropout", plan.dropout, {False: ""})
-    lookup("torchtitan", "offload_optimizer", plan.offload_optimizer, {False: ""})
+    only(
+        "torchtitan", plan,
+        attention_kernel="flash", cross_entropy="full", dropout=False, offload_optimizer=False,
+        offload_activations=False,
+    )  # fmt: skip
     recompute = {
         "none": {"mode": "none"},
         "selective": {"mode": "selective", "selective_ac_option": "op"},
@@ -234,7 +237,12 @@ def _training(plan: Plan, remarks: list[str]) -> dict[str, dict[str, Any]]:
             "global_batch_size": plan.global_batch,
             **precision,
         },
-        "optimizer": {"name": "AdamW", "implementation": implementation},
+        "optimizer": {
+            "name": "AdamW",
+            "implementation": implementation,
+            **({"early_step_in_backward": True} if plan.optimizer_in_backward else {}),
+        },
+        **({"compile": {"enable": True}} if plan.compiled else {}),
         "parallelism": parallelism,
         "activation_checkpoint": checkpoint,
     }

@@ -47,8 +47,13 @@ def test_every_pick_reads_back_with_its_plan(target: str, pick: str, one_node: P
         in text
     )
     assert f"expected throughput: {row['tokens_per_second_per_gpu']:,.0f} tokens/s per GPU" in text
-    for name, value in plan(target, text).items():
+    told = plan(target, text)
+    round_ = row["data_parallel"] * row["micro_batch"]
+    assert told.pop("global_batch") == -(-row["global_batch"] // round_) * round_
+    for name, value in told.items():
         assert value == row[name], name
+    assert f"micro-batch {row['micro_batch']:.0f} of " in text
+    assert f"recompute {row['recompute']}, ZeRO stage {row['zero_stage']:.0f}" in text
 
 
 def plan(target: str, text: str) -> dict[str, Any]:
@@ -78,4 +83,5 @@ def test_what_a_target_lacks_is_told_by_name(one_node: Path) -> None:
         export(str(one_node), "nanogpt", "knee")
     done = explore("export", str(one_node), "--to", "nanogpt")
     assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith("; --to hf or megatron or torchtitan can\n")
     assert explore("export", str(one_node), "--to", "hf", "--pick", "9999").returncode == 2

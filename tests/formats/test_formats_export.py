@@ -150,7 +150,7 @@ def test_nanogpt() -> None:
 @pytest.mark.parametrize(
     ("design", "plan", "target", "named"),
     [
-        (LLAMA, None, "nanogpt", "n_kv_heads = 8, d_ff = 14336, ffn = swiglu"),
+        (LLAMA, None, "nanogpt", "set n_kv_heads = 32, d_ff = 16384, ffn = gelu, "),
         (GPT2, PLAN, "nanogpt", "tensor_parallel = 2"),
         (GPT2, Plan(recompute="full"), "nanogpt", "recompute = full"),
         (LLAMA.with_(norms_per_layer=4), None, "megatron", "norms_per_layer = 4"),
@@ -159,11 +159,29 @@ def test_nanogpt() -> None:
         (LLAMA.with_(window=512, global_tokens=8), None, "megatron", "global_tokens = 8"),
         (LLAMA.with_(vocab_size=32001), PLAN, "megatron", "vocabulary of 32001"),
         (LLAMA, PLAN.with_(optimizer="adafactor"), "megatron", "optimizer = adafactor"),
-        (LLAMA, PLAN.with_(recompute="selective-op"), "megatron", "recompute = selective-op"),
-        (LLAMA.with_(qkv_bias=True), None, "torchtitan", "qkv_bias = True"),
-        (catalog.model("mixtral-8x7b").design, None, "torchtitan", "n_experts = 8"),
+        (
+            LLAMA,
+            PLAN.with_(recompute="selective-op"),
+            "megatron",
+            "recompute = selective-op; set training.plan.recompute to none, selective or full, or "
+            "training.implementation to megatron",
+        ),
+        (LLAMA, PLAN.with_(optimizer="muon", zero_stage=3), "megatron", "zero_stage = 3"),
+        (LLAMA, PLAN.with_(offload_activations=True), "megatron", "offload_activations = true; set "),
+        (
+            LLAMA.with_(qkv_bias=True),
+            None,
+            "torchtitan",
+            "qkv_bias = true; set qkv_bias = false (in a budget: space.bias)",
+        ),
+        (catalog.model("mixtral-8x7b").design, None, "torchtitan", "n_experts = 8, "),
         (LLAMA, PLAN.with_(cross_entropy="chunked"), "torchtitan", "cross_entropy = chunked"),
-        (LLAMA.with_(position="alibi"), None, "hf", "position = alibi"),
+        (
+            LLAMA.with_(position="alibi"),
+            None,
+            "hf",
+            "position = alibi; set position = rope (in a budget: space.position)",
+        ),
     ],
 )
 def test_what_a_target_lacks_is_refused_by_name(
@@ -172,7 +190,9 @@ def test_what_a_target_lacks_is_refused_by_name(
     with pytest.raises(Unsupported, match=r"cannot express|megatron pads") as caught:
         formats.write(design, plan, target)
     assert named in str(caught.value)
+    # One line, with what to set instead.
     assert "\n" not in str(caught.value)
+    assert "; set " in str(caught.value) or "; choose " in str(caught.value)
 
 
 def test_unknown_target() -> None:

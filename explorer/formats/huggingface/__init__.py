@@ -8,6 +8,7 @@ from typing import Any
 
 from explorer.design import Design
 from explorer.errors import ExplorerError, Unsupported, nearest
+from explorer.formats.export import lacking
 from explorer.formats.huggingface.chat import read_chatglm, read_qwen
 from explorer.formats.huggingface.config import Config, Json
 from explorer.formats.huggingface.families import FAMILIES, Family
@@ -67,17 +68,16 @@ def write(design: Design) -> dict[str, Any]:
             found = Design(**_fields(Config(config, kind), family))
         except ExplorerError:
             continue
-        lacking = [
-            f"{f.name} = {getattr(wanted, f.name)}"
-            for f in fields(Design)
-            if getattr(found, f.name) != getattr(wanted, f.name)
-        ]
-        if not lacking:
+        n_lacking = sum(getattr(found, f.name) != getattr(wanted, f.name) for f in fields(Design))
+        if not n_lacking:
             return config
-        if best is None or len(lacking) < best[0]:
-            best = len(lacking), f"{kind} cannot express {', '.join(lacking)}"
-    reason = best[1] if best else "it has no whole number of heads"
-    raise Unsupported(f"no Hugging Face model type expresses this design; the nearest, {reason}")
+        if best is None or n_lacking < best[0]:
+            best = n_lacking, f"{kind} cannot express {lacking(wanted, found)}"
+    if best is None:
+        raise Unsupported(
+            "no Hugging Face model type has a number of heads that is not whole; set d_head to a divisor"
+        )
+    raise Unsupported(f"no Hugging Face model type expresses this design; the nearest, {best[1]}")
 
 
 def _fields(config: Config, family: Family) -> dict[str, Any]:
