@@ -7,6 +7,7 @@ a mixed table is evaluated one category at a time.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
@@ -221,8 +222,24 @@ class Plan:
 
 def arrays(record: Design | Plan) -> dict[str, np.ndarray[Any, Any]]:
     """The fields of a design or plan that hold arrays, by name."""
-    values = {f.name: getattr(record, f.name) for f in fields(record)}
-    return {k: v for k, v in values.items() if getattr(v, "ndim", 0)}
+    return {k: v for k in type(record).__slots__ if getattr(v := getattr(record, k), "ndim", 0)}
+
+
+def tables(designs: Sequence[Design]) -> Iterator[tuple[list[int], Design]]:
+    """Single designs as tables, one per combination of categorical fields: (their places, the table)."""
+    import numpy as np
+
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for place, design in enumerate(designs):
+        values = (getattr(design, f.name) for f in fields(design))
+        groups.setdefault(tuple(v for v in values if isinstance(v, str | bool)), []).append(place)
+    for places in groups.values():
+        first = designs[places[0]]
+        numeric = [f.name for f in fields(first) if not isinstance(getattr(first, f.name), str | bool)]
+        yield (
+            places,
+            first.with_(**{n: np.array([float(getattr(designs[k], n)) for k in places]) for n in numeric}),
+        )
 
 
 def choices(kind: Any) -> tuple[str, ...]:

@@ -78,13 +78,13 @@ def solve(
     *,
     baseline: Landscape | None = None,
     lifted: tuple[str, ...] = (),
-    shape_of_a: int | None = None,
+    shapes_of_a: Mapping[str, int] | None = None,
 ) -> dict[str, Outcome]:
     """The arms on every corpus: corpus → `Outcome`, over as many draws as the coefficients hold.
 
     `grids` come from `landscapes` (the constant schedule first). All corpora's coefficients have to
     hold the same draws of everything but the context term (see `groups`). `lifted` names
-    limits that are ignored; `shape_of_a` fixes arm A's shape. Raises NothingFits where no design fits
+    limits that are ignored; `shapes_of_a` fixes arm A's shape on each corpus. Raises NothingFits where no design fits
     at the reference context.
     """
     masks = [g.feasible_without(lifted) for g in grids]
@@ -96,8 +96,7 @@ def solve(
     # Shapes that fit at no context are chosen by no arm.
     columns = np.flatnonzero(np.any([m.any(axis=0) for m in masks], axis=0))
     grids, masks = [g.take(columns) for g in grids], [m[:, columns] for m in masks]
-    if shape_of_a is not None:
-        shape_of_a = int(np.searchsorted(columns, shape_of_a))
+    fixed = {name: int(np.searchsorted(columns, shape)) for name, shape in (shapes_of_a or {}).items()}
     n = next(iter(coefficients.values())).n_draws or 1
     size = sum(g.shape[0] * g.shape[1] for g in grids) * 8
     step = int(max(1, min(n, CHUNK_BYTES // size)))
@@ -105,7 +104,7 @@ def solve(
     for start in range(0, n, step):
         rows = np.arange(start, min(n, start + step))
         some = {name: _draws(k, rows) for name, k in coefficients.items()}
-        for name, found in _chunk(grids, masks, row, some, baseline, shape_of_a).items():
+        for name, found in _chunk(grids, masks, row, some, baseline, fixed).items():
             parts[name].append(found)
     return {name: _stack(found, columns) for name, found in parts.items()}
 
@@ -205,13 +204,13 @@ def _chunk(
     row: int,
     coefficients: Mapping[str, quality.Coefficients],
     baseline: Landscape | None,
-    shape_of_a: int | None,
+    shapes_of_a: Mapping[str, int],
 ) -> dict[str, Outcome]:
     first = next(iter(coefficients.values()))
     # A staged schedule without any feasible design keeps its place, so that indices stay true.
     terms = [_terms(g, m, first) if m.any() else None for g, m in zip(grids, masks, strict=True)]
     own = _terms(baseline, baseline.feasible, first) if baseline is not None else None
-    return {name: _outcome(terms, own, row, k, shape_of_a) for name, k in coefficients.items()}
+    return {name: _outcome(terms, own, row, k, shapes_of_a.get(name)) for name, k in coefficients.items()}
 
 
 def _outcome(

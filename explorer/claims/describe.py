@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
@@ -15,10 +15,10 @@ from explorer.claims.landscape import Landscape, design_at
 from explorer.claims.records import Arm, ArmName, CorpusTrade, Estimate, LimitEffect, Value, ValueName
 from explorer.claims.setting import Setting, holds, pays, staged_leads, too_short
 from explorer.claims.statistics import estimate, probability
-from explorer.design import Design
+from explorer.design import Design, tables
 
 if TYPE_CHECKING:
-    from explorer.search.evaluation import Evaluation
+    from explorer.search.problem import Problem
     from explorer.search.space import Lattice
 
 LABELS: dict[str, str] = {
@@ -47,6 +47,8 @@ FREE: dict[str, tuple[str, ...]] = {
 """What an arm chooses: only there can it sit on the space's edge."""
 LEAST = 1e-9
 """A gain below this (nats) is rounding."""
+Place: TypeAlias = tuple[int, int, int]
+"""(landscape, context row, shape column): where an arm's design lies."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,7 +71,12 @@ class View:
     found: Outcome | None
     lifted: Mapping[str, Lift]
 
-    def at(self, arm: str) -> tuple[int, int, int]:
+    @property
+    def arms(self) -> list[str]:
+        """Arms that have a design at the central values."""
+        return [name for name, picked in self.centre.arms.items() if np.isfinite(picked.loss[0])]
+
+    def at(self, arm: str) -> Place:
         """(landscape, context row, shape column) of an arm at the central values; −1: the baseline's own."""
         p = self.centre.arms[arm]
         return int(p.schedule[0]), int(p.context[0]), int(p.shape[0])
@@ -96,15 +103,36 @@ class View:
         return self.setting.corpora[self.corpus].has_context_benefit
 
 
-def corpus_trade(view: View, *, brief: bool = False) -> CorpusTrade:
-    """The trade on one corpus; `brief` leaves out curves, lifted limits and what each arm costs."""
+def costs(problem: Problem, designs: Mapping[Place, Design]) -> dict[Place, dict[str, Any]]:
+    """What the design in each place costs and uses of the limits, all evaluated together."""
+    places = list(designs)
+    found: dict[Place, dict[str, Any]] = {}
+    for chosen, table in tables(list(designs.values())):
+        figures = problem.evaluate(table)
+        whole = {"train_flops": figures.train_flops, "peak_device_bytes": figures.peak_device_bytes}
+        columns, used = (
+            {name: np.broadcast_to(values, (len(chosen),)) for name, values in some.items()}
+            for some in (whole, figures.used)
+        )
+        for row, k in enumerate(chosen):
+            found[places[k]] = {
+                **{name: float(values[row]) for name, values in columns.items()},
+                "limits": {name: float(values[row]) for name, values in used.items()},
+            }
+    return found
+
+
+def corpus_trade(view: View, costs: Mapping[Place, dict[str, Any]] | None) -> CorpusTrade:
+    """The trade on one corpus. Without `costs` of the arms' designs it is brief: curves and lifted limits
+    are left out too."""
     from explorer.claims.curves import by_context, by_width, exchange, width_per_doubling
 
     setting, centre, found = view.setting, view.centre, view.found
-    names = [n for n, p in centre.arms.items() if np.isfinite(p.loss[0])]
+    names, brief = view.arms, costs is None
     if brief:
         names = [n for n in names if n in ("A", "B", "C", "D", "D'")]
-    arms = {n: _arm(view, cast(ArmName, n), brief) for n in names}
+    losses = _losses(view, names)
+    arms = {n: _arm(view, cast(ArmName, n), losses[n], costs) for n in names}
     staged = "D" in centre.arms
     line = () if brief else exchange(view)
     return CorpusTrade(
@@ -149,16 +177,13 @@ def blind_to(lattice: Lattice) -> tuple[str, ...]:
     return tuple(f"{name}: {why}" for name, why in reasons.items() if len(getattr(lattice, name)) > 1)
 
 
-def _arm(view: View, name: ArmName, brief: bool) -> Arm:
-    index, row, column = view.at(name)
+def _arm(view: View, name: ArmName, loss: Estimate, costs: Mapping[Place, dict[str, Any]] | None) -> Arm:
+    index, row, column = place = view.at(name)
     g = view.grid(index)
-    design = view.design(name)
-    picked = view.centre.arms[name]
     n_law = float(g.n_law[min(row, len(g.n_law) - 1), column])
-    costs: dict[str, Any] = {"limits": {}, "levers": {}}
-    if not brief:
-        figures = view.setting.evaluated((index, row, column), design)
-        costs = _costs(figures) | {"levers": _levers(view.setting.problem.lattice, design)}
+    own: dict[str, Any] = {"limits": {}, "levers": {}}
+    if costs is not None:
+        own = costs[place] | {"levers": _levers(view.setting.problem.lattice, view.design(name))}
     return Arm(
         name=name,
         label=LABELS[name] if name != "baseline" else view.setting.baseline_name,
@@ -170,21 +195,13 @@ def _arm(view: View, name: ArmName, brief: bool) -> Arm:
         staged_share=g.staged_share,
         n_params=float(g.n_params[min(row, len(g.n_params) - 1), column]),
         n_tokens=float(g.n_tokens[row, column]),
-        loss=_loss(view, name, float(picked.loss[0])),
-        binds=_binds(view, name, costs["limits"]),
+        loss=loss,
+        binds=_binds(view, name, own["limits"]),
         edges=_edges(view, name, row, column, g),
         extrapolated=_extrapolated(view.setting.law, g, row, column, n_law),
-        **costs,
+        **own,
         **_spreads(view, name),
     )
-
-
-def _costs(figures: Evaluation) -> dict[str, Any]:
-    return {
-        "train_flops": float(figures.train_flops),
-        "peak_device_bytes": float(figures.peak_device_bytes),
-        "limits": {k: float(np.asarray(v).reshape(-1)[0]) for k, v in figures.used.items()},
-    }
 
 
 def _levers(lattice: Lattice, design: Design) -> dict[str, float | str]:
@@ -200,13 +217,18 @@ def _levers(lattice: Lattice, design: Design) -> dict[str, float | str]:
     return levers
 
 
-def _loss(view: View, name: str, central: float) -> Estimate:
-    """Loss of the arm's central design over the draws (the design held, not chosen anew)."""
+def _losses(view: View, names: Sequence[str]) -> dict[str, Estimate]:
+    """Loss of each arm's central design over the draws (the design held, not chosen anew)."""
+    central = [float(view.centre.arms[name].loss[0]) for name in names]
     if view.draws is None:
-        return Estimate(central=central)
-    index, row, column = view.at(name)
-    values = losses_at([view.grid(index)], [(0, row, column)], view.draws.coefficients)[:, 0]
-    return estimate(central, values)
+        return {name: Estimate(central=loss) for name, loss in zip(names, central, strict=True)}
+    places = [view.at(name) for name in names]
+    grids = [view.grid(index) for index, _, _ in places]
+    picked = [(k, row, column) for k, (_, row, column) in enumerate(places)]
+    drawn = losses_at(grids, picked, view.draws.coefficients)
+    return {
+        name: estimate(loss, drawn[:, k]) for k, (name, loss) in enumerate(zip(names, central, strict=True))
+    }
 
 
 def _spreads(view: View, name: str) -> dict[str, Any]:
@@ -359,4 +381,4 @@ def _notes(view: View, arms: Mapping[str, Arm]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-__all__ = ["VALUES", "Lift", "View", "blind_to", "corpus_trade"]
+__all__ = ["VALUES", "Lift", "View", "blind_to", "corpus_trade", "costs"]

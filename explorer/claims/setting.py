@@ -21,7 +21,6 @@ from explorer.claims.landscape import Landscape, landscapes, of_design
 from explorer.design import Design
 
 if TYPE_CHECKING:
-    from explorer.search.evaluation import Evaluation
     from explorer.search.problem import Problem
 
 
@@ -70,16 +69,6 @@ class Setting:
         )
 
     @cached_property
-    def _evaluated(self) -> dict[tuple[int, int, int], Evaluation]:
-        return {}
-
-    def evaluated(self, at: tuple[int, int, int], design: Design) -> Evaluation:
-        """What `design` costs, which lies at (landscape, context row, shape column): arms often share one."""
-        if at not in self._evaluated:
-            self._evaluated[at] = self.problem.evaluate(design)
-        return self._evaluated[at]
-
-    @cached_property
     def usable_baseline(self) -> Landscape | None:
         """The baseline's landscape where its shape fits the budget at any context."""
         own = self.baseline
@@ -100,7 +89,7 @@ class Setting:
         corpora: tuple[str, ...] | None = None,
         **given: Any,
     ) -> dict[str, Outcome]:
-        """The arms at the law's central values."""
+        """The arms at the law's central values; `given` is handed on to `solve`."""
         k = {name: self.central(name, nu, aspect) for name in corpora or tuple(self.corpora)}
         return solve(self.grids, self.reference_context, k, baseline=self.usable_baseline, **given)
 

@@ -87,10 +87,9 @@ def _corpora(
     nu: float | None,
     brief: bool = False,
 ) -> dict[str, CorpusTrade]:
-    lifts = {} if brief else _lifts(setting)
-    made = {}
-    for name in setting.corpora:
-        view = describe.View(
+    lifts = {} if brief else _lifts(setting, centre)
+    views = [
+        describe.View(
             setting=setting,
             corpus=name,
             central=setting.central(name, nu),
@@ -99,22 +98,24 @@ def _corpora(
             found=found.get(name),
             lifted={limit: both[name] for limit, both in lifts.items()},
         )
-        made[name] = describe.corpus_trade(view, brief=brief)
-    return made
+        for name in setting.corpora
+    ]
+    costs = None
+    if not brief:
+        # Arms of several corpora often choose one design.
+        chosen = {view.at(arm): view.design(arm) for view in views for arm in view.arms}
+        costs = describe.costs(setting.problem, chosen)
+    return {view.corpus: describe.corpus_trade(view, costs) for view in views}
 
 
-def _lifts(setting: Setting) -> dict[str, dict[str, describe.Lift]]:
+def _lifts(setting: Setting, centre: Mapping[str, Outcome]) -> dict[str, dict[str, describe.Lift]]:
     """Every limit on designs lifted in turn: the arms with all free, and with arm A's shape kept."""
     lifts: dict[str, dict[str, describe.Lift]] = {}
-    centre = setting.solve_central()
+    shapes = {name: int(own.arms["A"].shape[0]) for name, own in centre.items()}
     for limit in setting.grids[0].excess:
         free = setting.solve_central(lifted=(limit,))
-        lifts[limit] = {}
-        for name, own in centre.items():
-            kept = setting.solve_central(
-                corpora=(name,), lifted=(limit,), shape_of_a=int(own.arms["A"].shape[0])
-            )[name]
-            lifts[limit][name] = describe.Lift(free=free[name], kept=kept)
+        kept = setting.solve_central(lifted=(limit,), shapes_of_a=shapes)
+        lifts[limit] = {name: describe.Lift(free=free[name], kept=kept[name]) for name in centre}
     return lifts
 
 

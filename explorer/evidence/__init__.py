@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from explorer.evidence import apart, corpora, domain, plane
 from explorer.evidence.baseline import baseline
-from explorer.evidence.chosen import design_of, plan_of
+from explorer.evidence.chosen import design_of, plan_of, plans_of, short_of
 from explorer.evidence.exports import exports, written
 from explorer.evidence.importance import importance
 from explorer.evidence.sensitivity import sensitivities
@@ -30,6 +30,8 @@ def gather(problem: Problem, setting: Setting, search: Search, picks: Mapping[st
     front = search.front
     shown = {k: design_of(problem, front.iloc[k]) for k in shown_rows(len(front), picks.values())}
     chosen = shown[picks["best-loss"]]
+    starts = [short_of(design) for design in shown.values() if design.staged_from]
+    plans_of(problem, [*shown.values(), *starts])
     return Evidence(
         plane=plane.plane(problem, setting),
         sweep=apart.sweep(problem, chosen),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explorer.design import Design, Plan
+from explorer.design import Design, Plan, tables
 
 if TYPE_CHECKING:
     from explorer.cost import Planned
@@ -29,12 +30,27 @@ def design_of(problem: Problem, row: Any) -> Design:
     return Design(**given)
 
 
-@lru_cache(maxsize=256)
 def plan_of(problem: Problem, design: Design) -> Plan | None:
     """The best plan of one design at its full context; None where nothing can run it."""
+    return plans_of(problem, [design])[0]
+
+
+def plans_of(problem: Problem, designs: Sequence[Design]) -> list[Plan | None]:
+    """The best plan of each design at its full context, looked for together."""
+    known = _plans(problem)
     # Several parts of a report ask for the same few designs; a schedule's short part has a plan of its own.
-    planned = problem.evaluate(design.with_(staged_from=0, staged_share=0)).planned
-    return plan_at(problem, planned, 0)
+    constant = [design.with_(staged_from=0, staged_share=0) for design in designs]
+    missing = [design for design in dict.fromkeys(constant) if design not in known]
+    for places, table in tables(missing):
+        planned = problem.evaluate(table).planned
+        known |= {missing[place]: plan_at(problem, planned, row) for row, place in enumerate(places)}
+    return [known[design] for design in constant]
+
+
+@lru_cache(maxsize=8)
+def _plans(problem: Problem) -> dict[Design, Plan | None]:
+    """What was found for a problem so far."""
+    return {}
 
 
 def plan_at(problem: Problem, planned: Planned, index: int) -> Plan | None:

@@ -34,10 +34,14 @@ def fronts(problem: Problem, setting: Setting) -> dict[str, pd.DataFrame]:
         return {}
     find = _from_landscapes if names <= set(IN_LANDSCAPE) else _from_search
     found = {name: find(problem, setting, name) for name in setting.corpora if name != setting.asked}
-    return {
-        name: pd.DataFrame(problem.columns(points[:: max(1, -(-len(points) // MOST_ROWS))]))
-        for name, points in found.items()
-    }
+    if not found:
+        return {}
+    thinned = [points[:: max(1, -(-len(points) // MOST_ROWS))] for points in found.values()]
+    # Designs on several fronts are evaluated once.
+    every, place = np.unique(np.concatenate(thinned), axis=0, return_inverse=True)
+    table, ends = pd.DataFrame(problem.columns(every)), np.cumsum([len(points) for points in thinned])
+    rows = np.split(place.reshape(-1), ends[:-1])
+    return {name: table.iloc[own].reset_index(drop=True) for name, own in zip(found, rows, strict=True)}
 
 
 def _from_landscapes(problem: Problem, setting: Setting, corpus: str) -> IntArray:

@@ -58,11 +58,13 @@ def inside(problem: Problem, setting: Setting) -> dict[str, dict[str, Any]]:
             value = float(among[c, s])
             if len(found) and np.isfinite(value) and (name not in best or value < best[name][0]):
                 best[name] = value, found
-    rows: dict[str, dict[str, Any]] = {}
-    for name, (_, point) in best.items():
-        table = pd.DataFrame(problem.columns(point))
-        rows[name] = plain(table.iloc[0].to_dict()) | {"outside": list(outside(problem, table)[0])}
-    return rows
+    if not best:
+        return {}
+    table = pd.DataFrame(problem.columns(np.concatenate([point for _, point in best.values()])))
+    beyond = outside(problem, table)
+    return {
+        name: plain(table.iloc[k].to_dict()) | {"outside": list(beyond[k])} for k, name in enumerate(best)
+    }
 
 
 def _judged(setting: Setting, g: Landscape) -> tuple[dict[str, Any], Any]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 POPULATION = 50
 """Population of the genetic samplers, Optuna's own default."""
+UNHEARD = 512
+"""Trials asked together where the sampler does not listen to what comes of them: a table of one evaluation."""
 
 
 class OnLattice(BaseSampler):
@@ -131,8 +133,8 @@ _OPTUNA: dict[str, tuple[Callable[[int], BaseSampler], int]] = {
     "nsga2": (lambda seed: optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=seed), POPULATION),
     "nsga3": (lambda seed: optuna.samplers.NSGAIIISampler(population_size=POPULATION, seed=seed), POPULATION),
     "gp": (_gp, 1),
-    "qmc": (lambda seed: optuna.samplers.QMCSampler(seed=seed, scramble=True), POPULATION),
-    "random": (lambda seed: optuna.samplers.RandomSampler(seed=seed), POPULATION),
+    "qmc": (lambda seed: optuna.samplers.QMCSampler(seed=seed, scramble=True), UNHEARD),
+    "random": (lambda seed: optuna.samplers.RandomSampler(seed=seed), UNHEARD),
 }
 """Optuna's samplers: how one is made, and how many trials may be asked before the first is told (a
 generation of a genetic sampler is sampled from the one before it, so a whole one loses nothing)."""
@@ -149,7 +151,7 @@ def make(name: str, problem: SearchProblem, seed: int) -> tuple[BaseSampler, int
     if name == "auto":
         from explorer.search.auto import AutoSampler
 
-        return AutoSampler(problem, seed=seed), POPULATION
+        return AutoSampler(problem, seed=seed), UNHEARD
     build, batch = _known(name)
     with _by_choice():
         return OnLattice(build(seed), variables), batch

@@ -280,17 +280,14 @@ class _Run:
         else:
             # Measured figures are not the model's; whether the design is on the model's front can be said.
             on_exact = np.isin(lattice.keys(points[front_rows]), lattice.keys(exact.points))
-        exact_table = pd.DataFrame(problem.columns(exact.points)) if len(exact.points) else table.iloc[:0]
-        looked = getattr(self.sampler, "looked_at", points[:0])
+        exact_table, cloud = self._tables(exact.points, getattr(self.sampler, "looked_at", points[:0]))
         ruler = self.ruler
         hypervolume = ruler.share(found[good]) * ruler.hypervolume if ruler else 0.0
         curve = ruler.curve(found, feasible) if ruler else np.zeros(len(points))
         return Search(
             trials=table,
             front=front.assign(on_exact_front=on_exact),
-            cloud=pd.DataFrame(problem.columns(looked))
-            if looked is not None and len(looked)
-            else table.iloc[:0],
+            cloud=cloud,
             exact=exact,
             exact_front=exact_table,
             sampler=self.sampler_name,
@@ -308,6 +305,17 @@ class _Run:
             evaluator=self.evaluator,
             failures=self.failures,
         )
+
+    def _tables(self, *several: IntArray) -> list[pd.DataFrame]:
+        """A table for each array of lattice indices; all are evaluated together."""
+        import pandas as pd
+
+        table = pd.DataFrame(self.problem.columns(np.vstack(several)))
+        ends = np.cumsum([len(points) for points in several])
+        return [
+            table.iloc[end - len(points) : end].reset_index(drop=True)
+            for points, end in zip(several, ends, strict=True)
+        ]
 
 
 def _rows_in(rows: FloatArray, others: FloatArray) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -43,7 +43,7 @@ def test_free_optimum(nu, n_params, context, n_best):
 def test_optimum_at_fixed_size(n_params, context):
     g = landscape(n_params)
     own = int(np.abs(g.d_model - width_of(n_params)).argmin())
-    b = solve([g], REFERENCE, {"x": coefficients(0.12)}, shape_of_a=own)["x"].arms["B"]
+    b = solve([g], REFERENCE, {"x": coefficients(0.12)}, shapes_of_a={"x": own})["x"].arms["B"]
     assert g.contexts[b.context[0]] == pytest.approx(context, rel=0.015)
 
 
@@ -62,7 +62,7 @@ def test_first_order_condition(corpus, delta):
     gain = float(quality.context_scale(k, n)) * k.b * (c / 2048) ** (-k.b)
     cost = k.beta * np.asarray(quality.data_term(k, tokens)) * x / (1 + x) + np.where(c > 2048, delta, 0.0)
     crossing = c[np.flatnonzero(gain < cost)[0]]
-    found = solve([g], REFERENCE, {"x": k}, shape_of_a=own)["x"].arms["B"]
+    found = solve([g], REFERENCE, {"x": k}, shapes_of_a={"x": own})["x"].arms["B"]
     assert abs(np.log2(g.contexts[found.context[0]] / crossing)) <= 1.01 / 48
 
 
