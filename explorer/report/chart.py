@@ -71,17 +71,22 @@ class Chart:
         return vega
 
 
-def specify(
-    layers: Sequence[alt.Chart | alt.LayerChart] | alt.Chart, height: int | alt.Step, **params: Any
-) -> dict[str, Any]:
-    """Altair layers as one Vega-Lite specification as wide as its container, with named parameters."""
+def specify(layers: Sequence[alt.Chart] | alt.Chart, height: int | alt.Step, **params: Any) -> dict[str, Any]:
+    """Altair layers as one Vega-Lite specification as wide as its container, with named parameters.
+
+    Layers are written out one by one: Altair's own layering copies each of them through and through several times.
+    """
     import altair as alt
 
-    chart = alt.layer(*layers) if isinstance(layers, Sequence) else layers
-    chart = chart.add_params(*(alt.param(name=k, value=v) for k, v in params.items()))
-    spec: dict[str, Any] = chart.properties(width="container", height=height).to_dict(validate=False)
-    spec["config"] = palette.CONFIG
-    return spec
+    shown = layers if isinstance(layers, Sequence) else [layers]
+    return {
+        "$schema": alt.SCHEMA_URL,
+        "params": [{"name": name, "value": value} for name, value in params.items()],
+        "layer": [layer.to_dict(validate=False, context={"top_level": False}) for layer in shown],
+        "width": "container",
+        "height": height if isinstance(height, int) else height.to_dict(),
+        "config": palette.CONFIG,
+    }
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -43,7 +43,7 @@ def _residuals(report: FitReport, residuals: np.ndarray) -> Chart:
     x = alt.X("n:Q", title="Parameters", scale=alt.Scale(type="log"), axis=alt.Axis(format="~s", tickCount=6))
     y = alt.Y("residual:Q", title="Predicted less measured loss (nats)")
     layers = [
-        alt.Chart(alt.NamedData("zero")).mark_rule(color="@ink").encode(y="at:Q"),
+        alt.Chart(alt.NamedData("zero")).mark_rule(color="@ink").encode(y=alt.Y("at:Q")),
         alt.Chart(alt.NamedData("residuals")).mark_point(filled=True, size=40, color="@c0", opacity=0.7).encode(
             x=x, y=y, tooltip=[alt.Tooltip("n:Q", title="Parameters", format=".3s"), alt.Tooltip("loss:Q", title="Measured loss (nats)", format=".4f"),
                                alt.Tooltip("residual:Q", title="Residual (nats)", format="+.4f")]),

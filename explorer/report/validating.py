@@ -66,9 +66,9 @@ def _groups(scores: Scores) -> Chart | None:
             alt.Tooltip("p90:Q", title="90th percentile", format=".1%"), alt.Tooltip("bias:Q", title="Bias", format="+.1%"),
             alt.Tooltip("budget:Q", title="Budget of the median", format=".0%")]  # fmt: skip
     layers = [
-        source.mark_rule(strokeWidth=3, color="@c0", opacity=0.5).encode(x=x, x2="p90:Q", y=y, tooltip=tips),
+        source.mark_rule(strokeWidth=3, color="@c0", opacity=0.5).encode(x=x, x2=alt.X2("p90:Q"), y=y, tooltip=tips),
         source.mark_point(filled=True, size=80, color="@c0", opacity=1).encode(x=x, y=y, tooltip=tips),
-        source.mark_tick(color="@hot", thickness=2, size=18).encode(x="budget:Q", y=y, tooltip=tips),
+        source.mark_tick(color="@hot", thickness=2, size=18).encode(x=alt.X("budget:Q"), y=y, tooltip=tips),
     ]  # fmt: skip
     worst = max(scores.groups, key=lambda g: g.median_error)
     said = f"The largest median error is {words.percent(worst.median_error)}, for {worst.what} of {worst.group} ({words.whole(worst.n)} {'measurement' if worst.n == 1 else 'measurements'})."
@@ -128,7 +128,7 @@ def _scatter(scores: Scores) -> Chart | None:
     tips = [alt.Tooltip("what:N", title="Figure"), alt.Tooltip("group:N", title="Group"), alt.Tooltip("label:N", title="Row"),
             alt.Tooltip("value:Q", title="Measured", format=",.5~r"), alt.Tooltip("unit:N", title="Unit"), alt.Tooltip("ratio:Q", title="Predicted / measured", format=".3f")]  # fmt: skip
     layers = [
-        alt.Chart(alt.NamedData("one")).mark_rule(color="@ink").encode(y="at:Q"),
+        alt.Chart(alt.NamedData("one")).mark_rule(color="@ink").encode(y=alt.Y("at:Q")),
         alt.Chart(alt.NamedData("rows")).mark_point(filled=True, size=22, opacity=0.55, clip=True).encode(
             x=x, y=y, tooltip=tips, color=alt.Color("what:N", title=None, scale=alt.Scale(domain=kinds, range=[order[k % 8] for k in range(len(kinds))]), legend=alt.Legend(columns=4)),
             shape=alt.Shape("what:N", scale=alt.Scale(domain=kinds, range=["circle", "square", "diamond", "triangle-up", "cross", "triangle-down"])),

@@ -165,7 +165,7 @@ def _chart(quantity: str, mine: Bars, others: Bars, order: list[str]) -> Chart:
                                   labelExpr="split(datum.label, '|')")),
             color=alt.Color("part:N", scale=alt.Scale(domain=shown, range=colours),
                             legend=alt.Legend(title=None, columns=2, symbolType="square", symbolStrokeWidth=0, labelFontSize=11)),
-            order="rank:Q",
+            order=alt.Order("rank:Q"),
             tooltip=[alt.Tooltip("who:N", title="Design"), alt.Tooltip("part:N", title="Part"), alt.Tooltip("value:Q", title=unit, format=",.4~r")],
         ),
     ]  # fmt: skip

@@ -49,7 +49,7 @@ def tornado(facts: Facts) -> Chart | None:
     ends = ["low end of the prior", "high end of the prior"]
     source = alt.Chart(alt.NamedData("tornado"))
     layers = [
-        source.mark_rule(strokeWidth=3, color="@faint").encode(x=x, x2="other:Q", y=y),
+        source.mark_rule(strokeWidth=3, color="@faint").encode(x=x, x2=alt.X2("other:Q"), y=y),
         source.mark_point(filled=True, size=110, opacity=1).encode(
             x=x, y=y, tooltip=tips,
             color=alt.Color("end:N", scale=alt.Scale(domain=ends, range=["@c0", "@c1"]), legend=alt.Legend(title=None)),

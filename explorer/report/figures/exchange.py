@@ -134,14 +134,14 @@ def _curve(trade: Trade, name: str, which: str, x: alt.X, *, label: str, caption
     layers = [
         alt.Chart(alt.NamedData(f"{name}-zero")).mark_rule(color="@faint").encode(y=alt.Y("at:Q")),
         source.transform_filter("datum.asked == 1").mark_area(opacity=0.16, color="@c0").encode(
-            x=x, y=alt.Y("low:Q", title="Gain over arm A (nats/token)"), y2="high:Q"
+            x=x, y=alt.Y("low:Q", title="Gain over arm A (nats/token)"), y2=alt.Y2("high:Q")
         ),
         source.mark_line(strokeWidth=2.25).encode(x=x, y=y, color=colour, strokeDash=dash),
         source.transform_filter("datum.far == 0").mark_point(size=26, filled=True, opacity=1).encode(x=x, y=y, color=colour, tooltip=tips),
         source.transform_filter("datum.far == 1").mark_point(size=26, filled=True, fill="@paper", strokeWidth=1.5, opacity=1).encode(
             x=x, y=y, stroke=alt.Stroke("corpus:N", sort=corpora, scale=alt.Scale(domain=corpora, range=colours), legend=None), tooltip=tips),
         source.transform_filter("datum.labelled == 1").transform_calculate(label=label)
-        .mark_text(dy=-12, fontSize=11, color="@ink").encode(x=x, y=y, text="label:N"),
+        .mark_text(dy=-12, fontSize=11, color="@ink").encode(x=x, y=y, text=alt.Text("label:N")),
     ]  # fmt: skip
     outside = sum(p.extrapolated for p in points) / len(points)
     takeaway = said["takeaway"]

@@ -46,14 +46,14 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         .encode(x=x, y=y, tooltip=tips),
         source.transform_filter("datum.exact == 1 && exactShown")
         .mark_line(interpolate="step-after", color="@muted", strokeWidth=1.25, strokeDash=[4, 3], clip=True)
-        .encode(x=x, y=y, order="x:Q"),
+        .encode(x=x, y=y, order=alt.Order("x:Q")),
         source.transform_filter("datum.front == 1")
         .mark_point(filled=True, size=75 if len(facts.result.front) <= CROWD else 26, opacity=alt.expr("dim ? 0.25 : 1"), clip=True)
         .encode(
             x=x,
             y=y,
             tooltip=tips,
-            color=alt.value("@accent"),
+            color=alt.ColorValue("@accent"),
             shape=alt.Shape(
                 "staged:N",
                 scale=alt.Scale(domain=[0, 1], range=["circle", "triangle-up"]),
@@ -74,10 +74,10 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         .mark_point(shape="diamond", size=110, color="@good", filled=False, strokeWidth=2, clip=True)
         .encode(x=x, y=y, tooltip=tips),
         *baseline(facts, x, y, tips),
-        names.transform_filter("datum.place == 0").mark_text(dy=17, align="right", dx=2, **label).encode(x=x, y=y, text="label:N"),
-        names.transform_filter("datum.place == 1").mark_text(dy=-15, align="right", dx=6, **label).encode(x=x, y=y, text="label:N"),
-        names.transform_filter("datum.place == 2").mark_text(dy=17, align="left", dx=2, **label).encode(x=x, y=y, text="label:N"),
-        names.transform_filter("datum.place == 3").mark_text(dy=-15, align="right", dx=6, **label).encode(x=x, y=y, text="label:N"),
+        names.transform_filter("datum.place == 0").mark_text(dy=17, align="right", dx=2, **label).encode(x=x, y=y, text=alt.Text("label:N")),
+        names.transform_filter("datum.place == 1").mark_text(dy=-15, align="right", dx=6, **label).encode(x=x, y=y, text=alt.Text("label:N")),
+        names.transform_filter("datum.place == 2").mark_text(dy=17, align="left", dx=2, **label).encode(x=x, y=y, text=alt.Text("label:N")),
+        names.transform_filter("datum.place == 3").mark_text(dy=-15, align="right", dx=6, **label).encode(x=x, y=y, text=alt.Text("label:N")),
     ]  # fmt: skip
     front = facts.result.front
     two = len(facts.objectives) == 2

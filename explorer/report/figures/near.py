@@ -97,7 +97,7 @@ def _chart(
     )  # fmt: skip
     layers = [
         alt.Chart(alt.NamedData("near-zero")).mark_rule(color="@ink").encode(x=alt.X("at:Q")),
-        source.mark_rule(strokeWidth=3).encode(x=x, x2=alt.datum(0)),
+        source.mark_rule(strokeWidth=3).encode(x=x, x2=alt.X2Datum(0)),
         source.mark_point(filled=True, size=80, opacity=1).encode(
             x=x, shape=alt.Shape("what:N", scale=alt.Scale(domain=labels, range=["circle", "diamond"]))
         ),

@@ -59,12 +59,12 @@ def chart(facts: Facts) -> Chart | None:
     chosen = alt.Chart(alt.NamedData("parallel-selected"))
     marks = alt.Chart(alt.NamedData("parallel-ends"))
     layers = [
-        source.mark_line(strokeWidth=1.2, color="@accent", opacity=alt.expr("dim ? 0.15 : 0.5")).encode(x=x, y=y, detail="id:N"),
-        source.mark_point(size=20, filled=True, color="@accent", opacity=alt.expr("dim ? 0.2 : 0.8")).encode(x=x, y=y, detail="id:N", tooltip=tips),
-        chosen.mark_line(strokeWidth=2.25, color="@hot").encode(x=x, y=y, detail="id:N"),
-        chosen.mark_point(size=40, filled=True, color="@hot", opacity=1).encode(x=x, y=y, detail="id:N", tooltip=tips),
-        marks.transform_filter("datum.level >= 0.5").mark_text(dy=-9, fontSize=11, color="@muted").encode(x=x, y=y, text="said:N"),
-        marks.transform_filter("datum.level < 0.5").mark_text(dy=12, fontSize=11, color="@muted").encode(x=x, y=y, text="said:N"),
+        source.mark_line(strokeWidth=1.2, color="@accent", opacity=alt.expr("dim ? 0.15 : 0.5")).encode(x=x, y=y, detail=alt.Detail("id:N")),
+        source.mark_point(size=20, filled=True, color="@accent", opacity=alt.expr("dim ? 0.2 : 0.8")).encode(x=x, y=y, detail=alt.Detail("id:N"), tooltip=tips),
+        chosen.mark_line(strokeWidth=2.25, color="@hot").encode(x=x, y=y, detail=alt.Detail("id:N")),
+        chosen.mark_point(size=40, filled=True, color="@hot", opacity=1).encode(x=x, y=y, detail=alt.Detail("id:N"), tooltip=tips),
+        marks.transform_filter("datum.level >= 0.5").mark_text(dy=-9, fontSize=11, color="@muted").encode(x=x, y=y, text=alt.Text("said:N")),
+        marks.transform_filter("datum.level < 0.5").mark_text(dy=12, fontSize=11, color="@muted").encode(x=x, y=y, text=alt.Text("said:N")),
     ]  # fmt: skip
     said = takeaway(rows, names)
     return Chart(

@@ -74,12 +74,12 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         alt.Chart(alt.NamedData("lines"))
         .mark_line(strokeWidth=1.75, color="@ink", clip=True)
         .encode(
-            x=x, y=y, detail="line:N",
+            x=x, y=y, detail=alt.Detail("line:N"),
             strokeDash=alt.StrokeDash("line:N", legend=None, scale=alt.Scale(domain=["c = d", "crossover"], range=[[1, 0], [6, 4]])),
         ),
         alt.Chart(alt.NamedData("line_labels"))
         .mark_text(align="right", dx=-7, dy=1, fontSize=12, color="@ink", fontStyle="italic", clip=False)
-        .encode(x=x, y=y, text="label:N"),
+        .encode(x=x, y=y, text=alt.Text("label:N")),
         alt.Chart(alt.NamedData("models"))
         .mark_point(shape="square", size=60, filled=True, color="@c3", stroke="@paper", strokeWidth=1)
         .encode(x=x, y=y, tooltip=[
@@ -91,7 +91,7 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
             alt.Chart(alt.NamedData("model_labels"))
             .transform_filter(f"datum.right == {int(right)}")
             .mark_text(align="left" if right else "right", dx=9 if right else -9, fontSize=11.5, color="@ink", opacity=alt.expr(ROOM), **halo)
-            .encode(x=x, y=y, text="label:N")
+            .encode(x=x, y=y, text=alt.Text("label:N"))
             for right in (True, False)
             for halo in HALO
         ),

@@ -61,21 +61,21 @@ def chart(facts: Facts, quantity: str, sweep: pd.DataFrame) -> Chart:
                 scale=alt.Scale(domain=order, range=palette.CATEGORICAL[1:2] + [palette.CATEGORICAL[k] for k in (0, 2, 3, 4, 5, 6, 7)]),
                 legend=alt.Legend(title=None, columns=2, symbolType="square", symbolStrokeWidth=0, labelFontSize=11, offset=24),
             ),
-            order="rank:Q",
+            order=alt.Order("rank:Q"),
             tooltip=[
                 alt.Tooltip("part:N", title="Part"), alt.Tooltip("context_length:Q", title="Context c (tokens)", format=",.0f"),
                 alt.Tooltip("value:Q", title=unit, format=",.4~r"),
             ],
         ),
-        alt.Chart(alt.NamedData(f"{name}-marks")).mark_rule(color="@ink", strokeDash=[3, 3], strokeWidth=1.25).encode(x="context_length:Q"),
+        alt.Chart(alt.NamedData(f"{name}-marks")).mark_rule(color="@ink", strokeDash=[3, 3], strokeWidth=1.25).encode(x=alt.X("context_length:Q")),
         alt.Chart(alt.NamedData(f"{name}-marks"))
         .transform_filter("datum.right == 0")
         .mark_text(align="left", baseline="bottom", dx=-1, dy=-3, fontSize=11.5, color="@ink", y=0)
-        .encode(x="context_length:Q", text="label:N"),
+        .encode(x=alt.X("context_length:Q"), text=alt.Text("label:N")),
         alt.Chart(alt.NamedData(f"{name}-marks"))
         .transform_filter("datum.right == 1")
         .mark_text(align="right", baseline="bottom", dx=1, dy=-3, fontSize=11.5, color="@ink", y=0)
-        .encode(x="context_length:Q", text="label:N"),
+        .encode(x=alt.X("context_length:Q"), text=alt.Text("label:N")),
     ]  # fmt: skip
     words_ = takeaway(facts, quantity, frame)
     pivot = frame.pivot_table(index="context_length", columns="part", values="value", aggfunc="sum")[order]

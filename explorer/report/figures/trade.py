@@ -105,7 +105,7 @@ def values(trade: Trade, unit: str) -> Chart:
     layers = [
         alt.Chart(alt.NamedData(f"{name}-line")).mark_rule(color="@ink", strokeDash=[3, 3] if threshold else [1, 0]).encode(x=alt.X("at:Q")),
         source.mark_rule(strokeWidth=2.5, opacity=0.55).encode(
-            x=alt.X("low:Q", title=title, scale=scale, axis=axis), x2="high:Q", y=y, yOffset=offset, color=colour, tooltip=tips
+            x=alt.X("low:Q", title=title, scale=scale, axis=axis), x2=alt.X2("high:Q"), y=y, yOffset=offset, color=colour, tooltip=tips
         ),
         source.mark_point(filled=True, size=90, opacity=1).encode(x=x, y=y, yOffset=offset, color=colour, shape=shape, tooltip=tips),
     ]  # fmt: skip
