@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.errors import ExplorerError
+from explorer.units import QUANTILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -238,7 +239,11 @@ def compare(folders: Sequence[Path]) -> tuple[str, list[dict[str, Any]]]:
                 "context_length": int(best["context_length"]),
                 "d_model": int(best["d_model"]),
                 "n_layers": int(best["n_layers"]),
-                "loss": round(float(best["loss"]), 4),
+                **{
+                    name: round(float(best[name]), 4)
+                    for name in ("loss", *(f"loss_{q}" for q in QUANTILES))
+                    if name in best and best[name] == best[name]
+                },
                 "binding": str(best["binding"]),
             }
         rows.append(row)

@@ -69,7 +69,7 @@ class Evidence:
     """What the report draws beside the trials: one record per chart, computed once."""
 
     plane: pd.DataFrame
-    """Best feasible design for each (context_length, d_model): `loss`, `n_layers`, `n_params`, `feasible`,
+    """Best feasible design for each (context_length, d_model): `loss` with quantiles, `n_layers`, `n_params`, `feasible`,
     `binding` (the limit closest to its end, or the one exceeded most where nothing is feasible),
     `extrapolated`."""
     sweep: pd.DataFrame
@@ -221,7 +221,7 @@ class Result:
         """
         import pandas as pd
 
-        from explorer.units import GIB
+        from explorer.units import GIB, format_loss
 
         rows = self.front.iloc[list(self.picks.values())]
         columns = {
@@ -230,7 +230,7 @@ class Result:
             "L": rows["n_layers"].map("{:,.0f}".format),
             "parameters (10⁹)": (rows["n_params"] / 1e9).map("{:,.2f}".format),
             "tokens (10⁹)": (rows["n_tokens"] / 1e9).map("{:,.1f}".format),
-            "loss (nats/token)": rows["loss"].map("{:.4f}".format),
+            "loss (nats/token; 5 to 95%, median)": rows.apply(format_loss, axis="columns"),
             "GPU-hours": rows["gpu_hours"].map("{:,.0f}".format),
             "memory (GiB/GPU)": (rows["peak_device_bytes"] / GIB).map("{:.1f}".format),
             "tokens/s/GPU": rows["tokens_per_second_per_gpu"].map("{:,.0f}".format),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explorer import quality
+from explorer.units import QUANTILES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,10 +18,15 @@ if TYPE_CHECKING:
 
 ALMOST = 0.05
 """A limit within this share of its end is named as the one that binds, before training compute."""
+SEEN = ("n_law", "n_tokens", "staged_from", "staged_share")
+"""What the loss of a cell depends on besides context and shape."""
 
 
 def plane(problem: Problem, setting: Setting) -> pd.DataFrame:
-    """Best design for each (context_length, d_model): lowest loss if any is feasible, else least excess."""
+    """Best design for each (context_length, d_model): lowest loss if any is feasible, else least excess.
+
+    The losses of what is feasible have their quantiles beside them.
+    """
     import pandas as pd
 
     grids = [_with_losses(problem, setting, g) for g in setting.grids]
@@ -29,7 +35,31 @@ def plane(problem: Problem, setting: Setting) -> pd.DataFrame:
     for width in np.unique(grids[0][0].d_model):
         for c in np.flatnonzero(listed):
             rows.append(_cell(setting, grids, float(width), int(c)))
-    return pd.DataFrame(rows)
+    cells = pd.DataFrame(rows)
+    return cells.drop(columns=list(SEEN)).assign(**_quantiles(problem, setting, cells))
+
+
+def _quantiles(problem: Problem, setting: Setting, cells: pd.DataFrame) -> dict[str, Any]:
+    """`loss_p05`, … and the same on every corpus; NaN where nothing is feasible."""
+    ok = cells["feasible"].eq(True).to_numpy()
+    at = {
+        name: cells.loc[ok, name].to_numpy(dtype=float)
+        for name in ("d_model", "n_layers", "context_length", *SEEN)
+    }
+    arguments = {
+        "n_params": at["n_law"],
+        "aspect": at["d_model"] / at["n_layers"],
+        **{name: at[name] for name in ("context_length", "n_tokens", "staged_from", "staged_share")},
+    }
+    found: dict[str, Any] = {}
+    for name in setting.corpora:
+        asked = name == setting.asked
+        draws = problem.posterior if asked else problem.elsewhere[name][1]
+        for q, values in zip(QUANTILES, quality.loss_interval(draws, **arguments), strict=True):
+            column = np.full(len(cells), np.nan)
+            column[ok] = values
+            found |= {f"loss_{name}_{q}": column, **({f"loss_{q}": column} if asked else {})}
+    return found
 
 
 def _with_losses(
@@ -80,5 +110,9 @@ def _cell(setting: Setting, grids: list[Any], width: float, c: int) -> dict[str,
             "binding": most if not feasible or used[most] > -ALMOST else "training",
             "extrapolated": bool(outside[c, s]),
             **{f"loss_{name}": float(v[c, s]) for name, v in losses.items()},
+            "n_law": float(np.broadcast_to(g.n_law, g.shape)[c, s]),
+            "n_tokens": float(np.broadcast_to(g.n_tokens, g.shape)[c, s]),
+            "staged_from": float(g.staged_from),
+            "staged_share": float(g.staged_share),
         }
     return {"context_length": float(grids[0][0].contexts[c]), "d_model": float(width), **chosen}

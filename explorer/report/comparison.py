@@ -11,6 +11,7 @@ from explorer.report import story, words
 from explorer.report.chart import Chart, Table, specify
 from explorer.report.facts import Facts
 from explorer.report.figures import axes
+from explorer.report.figures.designs import beside
 from explorer.report.page import fill
 from explorer.units import format_loss
 
@@ -50,7 +51,7 @@ def _fronts(every: Mapping[str, Facts]) -> Chart:
     frame = pd.concat(
         [
             facts.result.front[["context_length", "d_model", "n_layers", "n_params", "loss"]]
-            .assign(run=name, label=f"{name} on {facts.corpus}")
+            .assign(**beside(facts.result.front, "loss"), run=name, label=f"{name} on {facts.corpus}")
             .sort_values("context_length")
             for name, facts in every.items()
         ],
@@ -79,7 +80,7 @@ def _fronts(every: Mapping[str, Facts]) -> Chart:
     longest = max(every, key=lambda n: float(every[n].result.front["context_length"].max()))
     reach = float(every[longest].result.front["context_length"].max())
     said = (
-        f"The lowest loss is {best}’s ({words.loss(float(every[best].best['loss']))}), the longest feasible context of a "
+        f"The lowest loss is {best}’s : {words.loss(every[best].best)}, the longest feasible context of a "
         f"front {longest}’s ({words.tokens(reach)})."
     )
     corpora = {facts.corpus for facts in every.values()}
@@ -94,10 +95,10 @@ def _fronts(every: Mapping[str, Facts]) -> Chart:
         spec=specify(layers, 380), data={"fronts": frame},
         table=Table(
             caption="All designs of all fronts",
-            columns=("Run", "Context c (tokens)", "Width d", "Layers L", "Parameters", "Loss (nats/token)"),
+            columns=("Run", "Context c (tokens)", "Width d", "Layers L", "Parameters", words.LOSS_HEADING),
             rows=tuple(
                 (r["label"], words.whole(r["context_length"]), words.whole(r["d_model"]), words.whole(r["n_layers"]),
-                 words.count(r["n_params"]), f"{r['loss']:.4f}")
+                 words.count(r["n_params"]), format_loss(r))
                 for _, r in frame.head(400).iterrows()
             ),
             numeric=frozenset(range(1, 6)), left_out=max(0, len(frame) - 400),
@@ -121,7 +122,7 @@ def _overview(every: Mapping[str, Facts]) -> Table:
         )  # fmt: skip
     return Table(
         caption="The best design of every run",
-        columns=("Run", "Corpus", "Context c (tokens)", "Width d", "Layers L", "Parameters", "Loss (nats/token, 90% interval)", "Cost",
+        columns=("Run", "Corpus", "Context c (tokens)", "Width d", "Layers L", "Parameters", words.LOSS_HEADING, "Cost",
                  "Used up", "Extrapolated", "The idea"),
         rows=tuple(rows),
         numeric=frozenset({2, 3, 4, 5, 6, 7}),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from explorer.catalog.metrics import METRICS, Metric
 from explorer.report import words
+from explorer.units import QUANTILES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,8 +56,13 @@ class Facts:
         """Corpora the trials carry a loss for; the asked one alone where they carry only that."""
         prefix = "loss_"
         names = [c.removeprefix(prefix) for c in self.result.trials.columns if c.startswith(prefix)]
-        found = [n for n in names if n not in ("p05", "p50", "p95")]
+        found = [n for n in names if not n.endswith(QUANTILES)]
         return tuple(found) if self.corpus in found else (self.corpus,)
+
+    @property
+    def elsewhere(self) -> tuple[str, ...]:
+        """The corpora but the asked one."""
+        return tuple(name for name in self.corpora if name != self.corpus)
 
     @cached_property
     def proven(self) -> tuple[str, ...]:

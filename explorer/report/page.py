@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from explorer.report import bundle, palette, sections, story, words
+from explorer.report import bundle, packing, palette, sections, story, words
 from explorer.report.chart import Chart
 from explorer.report.facts import Facts
 from explorer.report.figures import (
@@ -125,41 +125,13 @@ def fill(template: str, found: Iterable[Chart], **context: Any) -> str:
 
 
 def embedded(found: Iterable[Chart]) -> dict[str, dict[str, Any]]:
-    """Every table once, as CSV with the type of each column; equal names are one table.
-
-    A column whose values repeat is written as numbers of a list of its values (`levels`), which makes
-    a page with thousands of designs half as large.
-    """
+    """Every table once, packed; equal names are one table."""
     tables: dict[str, pd.DataFrame] = {}
     for chart in found:
         for name, frame in chart.data.items():
-            # The page derives the drawn axes itself, since a reader may choose others.
-            drawn = [c for c in ("x", "y") if name == "designs" and c in frame]
-            tables.setdefault(name, frame.drop(columns=drawn))
-    return {name: packed(frame) for name, frame in tables.items()}
-
-
-def packed(frame: pd.DataFrame) -> dict[str, Any]:
-    """One table as `types`, `csv` and `levels`."""
-    import pandas as pd
-
-    out, levels, types = frame.copy(), {}, {}
-    for column in frame.columns:
-        codes, values = pd.factorize(frame[column])
-        text = frame[column].map(lambda v: len(f"{v:.7g}" if isinstance(v, float) else str(v)))
-        width = sum(len(str(v)) + 3 for v in values)
-        numeric = pd.api.types.is_numeric_dtype(frame[column])
-        if (
-            len(frame) > 50
-            and (codes >= 0).all()
-            and sum(len(str(c)) for c in codes) + width < int(text.sum())
-        ):
-            levels[str(column)] = [float(f"{v:.7g}") if numeric else str(v) for v in values]
-            out[column] = codes
-            numeric = True
-        types[str(column)] = "number" if numeric else "string"
-    csv = out.to_csv(index=False, float_format="%.7g", lineterminator="\n")
-    return {"types": types, "levels": levels, "csv": csv}
+            kept = frame.drop(columns=designs.DERIVED, errors="ignore") if name == "designs" else frame
+            tables.setdefault(name, kept)
+    return {name: packing.packed(frame) for name, frame in tables.items()}
 
 
 @cache

@@ -11,6 +11,7 @@ from explorer.report.chart import Table
 from explorer.report.facts import Facts
 from explorer.report.story import STATUS_MARKS
 from explorer.result import shown_rows
+from explorer.units import QUANTILES, format_loss
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,13 +33,13 @@ def arms(facts: Facts, corpus: str) -> Table:
             (
                 f"{arm.name} · {arm.label}", words.whole(arm.context_length), words.whole(arm.d_model), words.whole(arm.n_layers),
                 arm.schedule if arm.schedule == "constant" else f"staged from {words.whole(arm.staged_from)}, last {100 * arm.staged_share:g}%",
-                words.count(arm.n_params), words.count(arm.n_tokens), words.interval(arm.loss, "loss", short=True),
+                words.count(arm.n_params), words.count(arm.n_tokens), words.estimated_loss(arm.loss),
                 words.listed(words.limit(b) for b in arm.binds) or "none", used + edge, outside,
             )
         )  # fmt: skip
     return Table(
         caption=f"The arms under the same budget, each at its best, on {corpus}",
-        columns=("Arm", "Context c (tokens)", "Width d", "Layers L", "Schedule", "Parameters", "Training tokens", "Loss (nats/token, 90% interval)", "Stopped by", "Use of limits", "Outside the law’s domain",),
+        columns=("Arm", "Context c (tokens)", "Width d", "Layers L", "Schedule", "Parameters", "Training tokens", words.LOSS_HEADING, "Stopped by", "Use of limits", "Outside the law’s domain",),
         rows=tuple(rows),
         numeric=frozenset({1, 2, 3, 5, 6}),
     )  # fmt: skip
@@ -140,7 +141,7 @@ def knees(facts: Facts) -> Table | None:
     rows = tuple(
         (
             f.shape(row),
-            words.loss(float(row["loss"])),
+            format_loss(row),
             _rate(before),
             _rate(after),
             f"{words.number(after / before, 2)}×",
@@ -151,7 +152,13 @@ def knees(facts: Facts) -> Table | None:
         return None
     return Table(
         caption="Candidates for a knee: where the next 1,024 tokens of context become dearer",
-        columns=("Design", "Loss", "+1k context up to here", "+1k context from here", "Dearer by"),
+        columns=(
+            "Design",
+            words.LOSS_HEADING,
+            "+1k context up to here",
+            "+1k context from here",
+            "Dearer by",
+        ),
         rows=rows,
         numeric=frozenset({4}),
     )
@@ -211,7 +218,7 @@ def columns(front: pd.DataFrame) -> list[tuple[str, str, Any]]:
     every = [
         ("context_length", "Context c (tokens)", words.whole), ("d_model", "Width d", words.whole), ("n_layers", "Layers L", words.whole),
         ("loss", "Loss (nats/token)", lambda v: f"{v:.4f}"),
-        ("loss_p05", "Loss, 5%", lambda v: f"{v:.3f}"), ("loss_p95", "Loss, 95%", lambda v: f"{v:.3f}"), ("n_params", "Parameters", words.count), ("n_tokens", "Training tokens", words.count),
+        *((f"loss_{q}", f"Loss, {int(q[1:])}%", lambda v: f"{v:.3f}") for q in QUANTILES), ("n_params", "Parameters", words.count), ("n_tokens", "Training tokens", words.count),
         ("gpu_hours", "GPU-hours", words.whole), ("days", "Days", words.number), ("peak_device_bytes", "Training memory (GiB per GPU)", gib),
         ("kv_cache_bytes", "KV cache (GiB)", gib), ("serving_bytes", "Serving memory (GiB)", gib),
         ("tokens_per_second_per_gpu", "Tokens/s per GPU", words.whole),

@@ -37,7 +37,8 @@ def answer(facts: Facts) -> tuple[str, str]:
 def best_sentence(facts: Facts) -> str:
     """Shape, size, tokens, cost and loss of the best design."""
     b = facts.best
-    loss = f"{words.loss(float(b['loss']))} on {facts.corpus}{_between(facts)}"
+    loss, _, between = words.loss(b).partition(" (")
+    between = f", 90% interval {between.removesuffix(')')}" if between else ""
     trade = facts.result.trade
     opening = "The best design under this budget has"
     if trade is not None and not trade.asked.models_context:
@@ -48,14 +49,14 @@ def best_sentence(facts: Facts) -> str:
     return (
         f"{opening} {f.shape(b)}{f.trained(b)}: a model of {words.count(float(b['n_params']))} parameters, "
         f"trained on {words.count(float(b['n_tokens']))} tokens in {words.hours(float(b['gpu_hours']))} "
-        f"({words.days(float(b['days']))} on {facts.hardware}), with an expected loss of {loss}."
+        f"({words.days(float(b['days']))} on {facts.hardware}), with an expected loss of {loss} on {facts.corpus}{between}."
     )
 
 
 def chosen(facts: Facts) -> str:
     """The best design in one line, as the page says any chosen one."""
     b = facts.best
-    return f"{f.shape(b)}: loss {words.loss(float(b['loss']))}, {words.memory(float(b['peak_device_bytes']))} per GPU"
+    return f"{f.shape(b)}: loss {words.loss(b)}, {words.memory(float(b['peak_device_bytes']))} per GPU"
 
 
 def extrapolation(facts: Facts) -> str:
@@ -76,7 +77,7 @@ def extrapolation(facts: Facts) -> str:
         left = [words.lever(x) for x in row["outside"]]
         still = f"; still outside: {words.listed(left)}" if left else ""
         text += (
-            f" {said}, the best design has {f.shape(row)}{f.trained(row)}, at {words.loss(float(row['loss']))}, "
+            f" {said}, the best design has {f.shape(row)}{f.trained(row)}, at {words.loss(row)}, "
             f"{words.nats(more)} {'more' if more >= 0 else 'less'}{still}."
         )
     if not facts.inside and not {"context_length", "staged_share"} & set(outside):
@@ -104,7 +105,7 @@ def baseline_sentence(facts: Facts) -> str:
     name, b = str(own["name"]), facts.best
     said = (
         f"{name} itself ({f.shape(own)}, {words.count(float(own['n_params']))} parameters) would reach "
-        f"{words.loss(float(own['loss']))} under this budget"
+        f"{words.loss(own)} under this budget"
     )
     broken = facts.reason(own)
     if broken:
@@ -139,13 +140,6 @@ def _against(row: Any, own: Mapping[str, Any]) -> str:
 
 def _times(ratio: float) -> str:
     return f"{words.number(ratio, 2)} times"
-
-
-def _between(facts: Facts) -> str:
-    b = facts.best
-    if "loss_p05" in b and b["loss_p05"] == b["loss_p05"] and b["loss_p95"] == b["loss_p95"]:
-        return f" (90% interval {float(b['loss_p05']):.3f} to {float(b['loss_p95']):.3f})"
-    return ""
 
 
 def nothing_fits(facts: Facts) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 from explorer.claims.records import Estimate
-from explorer.units import format_bytes, format_count
+from explorer.units import QUANTILES, format_bytes, format_count, format_loss
 
+LOSS_HEADING = "Loss (nats/token; 5 to 95%, median)"
+"""Heads a column of losses with what their draws say."""
 MINUS = "−"
 LIMIT_LABELS = {
     "parameters": "parameter limit",
@@ -121,9 +124,10 @@ def nats(value: float, *, signed: bool = False) -> str:
     return f"{sign}{value:.4f} nats".replace("-", MINUS)
 
 
-def loss(value: float) -> str:
-    """2.0427 nats/token."""
-    return f"{value:.4f} nats/token"
+def loss(row: Any, of: str = "loss") -> str:
+    """2.0427 nats/token (2.003 to 2.071, median 2.031): a row's loss with the 90% interval and median of its draws."""
+    central, found, beside = format_loss(row, of).partition(" (")
+    return f"{central} nats/token{found}{beside}"
 
 
 def percent(value: float, digits: int = 2) -> str:
@@ -172,12 +176,17 @@ def flops(value: float) -> str:
     return f"{number(value)} FLOPs"
 
 
+def estimated_loss(estimate: Estimate) -> str:
+    """An estimate of a loss as the loss of a design is written, the unit left to the heading."""
+    beside = {f"loss_{q}": value for q in QUANTILES if (value := getattr(estimate, q)) is not None}
+    return format_loss({"loss": estimate.central, **beside})
+
+
 def interval(estimate: Estimate, show: str = "nats", *, short: bool = False) -> str:
     """A central value with its 90% interval where it has one; `short` for tables whose heading names it."""
     how = {
         "nats": nats,
         "percent": percent,
-        "loss": loss,
         "probability": probability,
         "number": number,
         "compute": compute,

@@ -122,6 +122,6 @@ OUTPUTS = (
     "train_flops_per_token", "attention_flops_share", "parameter_bytes", "gradient_bytes",
     "optimizer_bytes", "saved_activation_bytes", "peak_allocated_bytes", "peak_reserved_bytes",
     "peak_device_bytes", "kv_cache_bytes", "step_seconds", "tokens_per_second_per_gpu", "mfu",
-    "gpu_hours", "energy_kwh", "loss", "loss_p05", "loss_p95",
+    "gpu_hours", "energy_kwh", "loss", "loss_p05", "loss_p50", "loss_p95",
 )  # fmt: skip
 """What `evaluate` adds to a table. Bytes are per GPU, `step_seconds` is one global batch."""

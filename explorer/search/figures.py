@@ -12,7 +12,7 @@ from explorer import cost, quality
 from explorer.catalog import accelerator
 from explorer.cost.hardware import MATMUL_DTYPE
 from explorer.design import Design, Plan
-from explorer.units import FloatArray, Num
+from explorer.units import QUANTILES, FloatArray, Num
 
 LAW = "besiroglu-2024"
 N_DRAWS = 200
@@ -127,7 +127,7 @@ def _loss(
         "staged_share": design.staged_share,
     }
     dense = np.asarray(design.n_experts) == 0
-    low, _, high = quality.loss_interval(_POSTERIORS[corpus], **arguments)
-    found = (quality.loss(quality.central(law, known), **arguments), low, high)
-    names = ("loss", "loss_p05", "loss_p95")
-    return {n: np.where(dense, v, np.nan) for n, v in zip(names, found, strict=True)}
+    found = {"loss": quality.loss(quality.central(law, known), **arguments)}
+    values = quality.loss_interval(_POSTERIORS[corpus], **arguments)
+    found |= {f"loss_{q}": v for q, v in zip(QUANTILES, values, strict=True)}
+    return {name: np.where(dense, value, np.nan) for name, value in found.items()}

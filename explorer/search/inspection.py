@@ -15,7 +15,7 @@ from explorer.design import Design, Plan
 from explorer.errors import ExplorerError, InputErrors, nearest
 from explorer.formats import named
 from explorer.search.columns import COLUMNS, REQUIRED
-from explorer.units import GB, format_bytes, format_count, parse_bytes, parse_count
+from explorer.units import GB, QUANTILES, format_bytes, format_count, format_loss, parse_bytes, parse_count
 
 _N_DRAWS = 200
 _TOKENS_PER_PARAMETER = 20
@@ -48,17 +48,15 @@ def inspect(target: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
         "aspect": design.d_model / design.n_layers,
     }
     staged: dict[str, Any] = {"staged_from": design.staged_from, "staged_share": design.staged_share}
-    low, _, high = quality.loss_interval(
-        quality.posterior(law, corpus, _N_DRAWS, seed=0), **arguments, **staged
-    )
+    draws = quality.posterior(law, corpus, _N_DRAWS, seed=0)
+    quantiles = quality.loss_interval(draws, **arguments, **staged)
     flags = quality.domain_flags(law, **arguments)
     joules = step["energy_joules"]
     energy = None if joules is None else float(joules) / float(step["tokens_per_step"]) * tokens / 3.6e6
     found["time"] |= {"gpu_hours": hours, "energy_kwh": energy, "accelerator": hardware.accelerator.name}
     found["loss"] = {
         "loss": quality.loss(quality.central(law, corpus), **arguments, **staged),
-        "loss_p05": low,
-        "loss_p95": high,
+        **{f"loss_{q}": value for q, value in zip(QUANTILES, quantiles, strict=True)},
         "n_tokens": tokens,
         "law": law.name,
         "corpus": corpus.name,
@@ -143,8 +141,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     )
     yield (
         f"loss on {loss['corpus']} after {format_count(loss['n_tokens'])} tokens: "
-        f"{loss['loss']:.3f} nats per token (90% interval {loss['loss_p05']:.3f} to {loss['loss_p95']:.3f}, "
-        f"{loss['law']}){beyond}; "
+        f"{format_loss(loss)} nats per token ({loss['law']}){beyond}; "
         f"{t['gpu_hours']:,.0f} GPU-hours"
     )
     yield "assumptions:"

@@ -82,13 +82,7 @@ class Problem:
         )
         self.law = quality.law(budget.quality.law)
         self.corpus = budget.corpus
-        aspect = budget.quality.aspect
-        self.coefficients = quality.central(
-            self.law,
-            self.corpus,
-            aspect=quality.DEFAULT_ASPECT if aspect == "mixed" else aspect,
-            nu=budget.quality.nu,
-        )
+        self.coefficients = self._central(self.corpus)
         self.memory_limit_bytes = budget.gpu_memory_bytes
         self.training_limits: Mapping[str, float] = budget.limits.training.given
         self._last: tuple[bytes, list[tuple[IntArray, Evaluation]]] | None = None
@@ -117,8 +111,24 @@ class Problem:
     @cached_property
     def posterior(self) -> quality.Posterior:
         """Joint draws of the law on the budget's corpus, for loss intervals."""
+        return self._drawn(self.corpus)
+
+    @cached_property
+    def elsewhere(self) -> Mapping[str, tuple[quality.Coefficients, quality.Posterior]]:
+        """The law at its centre and the same draws of it on every corpus of the catalogue that is not the budget's."""
+        from explorer.catalog import corpora
+
+        others = {name: corpus for name, corpus in corpora().items() if corpus != self.corpus}
+        return {name: (self._central(corpus), self._drawn(corpus)) for name, corpus in others.items()}
+
+    def _central(self, corpus: quality.Corpus) -> quality.Coefficients:
         wanted = self.budget.quality
-        return quality.posterior(self.law, self.corpus, N_DRAWS, seed=0, aspect=wanted.aspect, nu=wanted.nu)
+        aspect = quality.DEFAULT_ASPECT if wanted.aspect == "mixed" else wanted.aspect
+        return quality.central(self.law, corpus, aspect=aspect, nu=wanted.nu)
+
+    def _drawn(self, corpus: quality.Corpus) -> quality.Posterior:
+        wanted = self.budget.quality
+        return quality.posterior(self.law, corpus, N_DRAWS, seed=0, aspect=wanted.aspect, nu=wanted.nu)
 
     # --- one path for one design, a table and a grid ---------------------------------------------
 

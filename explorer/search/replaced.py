@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from explorer.search.outcome import Outcome
 from explorer.search.rows import rows_of
 from explorer.search.space import IntArray
-from explorer.units import FloatArray
+from explorer.units import QUANTILES, FloatArray
 
 if TYPE_CHECKING:
     from explorer.cost import Planned
@@ -54,6 +54,9 @@ def replaced(
             constraints[limit] = np.array([value / limits[limit] - 1])
     row = {k: v for k, v in rows_of(problem, found).items() if k not in ("attention", "schedule")}
     row |= {name: np.array([value]) for name, value in known.items()}
+    if "loss" in known:
+        # The draws are of the model's loss; around a measured one they would say nothing.
+        row |= {f"loss_{q}": np.array([np.nan]) for q in QUANTILES}
     row |= {f"excess_{name}": excess for name, excess in constraints.items()}
     return Outcome(problem.objectives, figures, constraints), row
 

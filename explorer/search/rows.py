@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from explorer import cost, quality
 from explorer.search.evaluation import Evaluation, chosen_plans, rows
-from explorer.units import Num
+from explorer.units import QUANTILES, Num
 
 if TYPE_CHECKING:
     from explorer.search.problem import Problem
@@ -70,7 +70,7 @@ def rows_of(problem: Problem, found: Evaluation) -> dict[str, NDArray[Any]]:
 
 
 def _loss(problem: Problem, found: Evaluation, column: Any) -> dict[str, NDArray[Any]]:
-    """The loss, its interval, and what it is on every corpus of the catalogue."""
+    """The loss with its quantiles, and the same on every corpus of the catalogue."""
     from explorer.catalog import corpora
 
     design = found.design
@@ -82,10 +82,20 @@ def _loss(problem: Problem, found: Evaluation, column: Any) -> dict[str, NDArray
         "staged_from": design.staged_from,
         "staged_share": design.staged_share,
     }
-    low, _, high = quality.loss_interval(problem.posterior, **arguments)
-    table = {"loss": column(found.loss), "loss_p05": column(low), "loss_p95": column(high)}
-    for name, corpus in corpora().items():
-        table[f"loss_{name}"] = column(quality.loss(problem.coefficients.on(corpus.amplitude), **arguments))
+
+    def quantiles(of: str, draws: quality.Posterior) -> dict[str, NDArray[Any]]:
+        values = quality.loss_interval(draws, **arguments)
+        return {f"{of}_{q}": column(v) for q, v in zip(QUANTILES, values, strict=True)}
+
+    beside = quantiles("loss", problem.posterior)
+    table = {"loss": column(found.loss), **beside}
+    for name in corpora():
+        if name in problem.elsewhere:
+            centre, draws = problem.elsewhere[name]
+            table[f"loss_{name}"] = column(quality.loss(centre, **arguments))
+            table |= quantiles(f"loss_{name}", draws)
+        else:
+            table |= {key.replace("loss", f"loss_{name}"): table[key] for key in ("loss", *beside)}
     return table
 
 

@@ -13,6 +13,7 @@ import pytest
 
 import explorer
 from explorer.result import Result, load
+from explorer.units import format_loss
 
 
 @pytest.mark.parametrize("name", explorer.__all__)
@@ -56,11 +57,11 @@ def test_a_result_shows_its_verdict_and_its_picks_with_units(result: Result) -> 
     assert escape(str(result.verdict)) in html
     table = result.picked()
     assert list(table.index) == list(result.picks)
-    for heading in ("c (tokens)", "loss (nats/token)", "memory (GiB/GPU)", "tokens/s/GPU"):
+    for heading in ("c (tokens)", "loss (nats/token; 5 to 95%, median)", "memory (GiB/GPU)", "tokens/s/GPU"):
         assert heading in html
     best = result.front.iloc[result.picks["best-loss"]]
     assert table.loc["best-loss", "c (tokens)"] == f"{best['context_length']:,.0f}"
-    assert table.loc["best-loss", "loss (nats/token)"] == f"{best['loss']:.4f}"
+    assert table.loc["best-loss", "loss (nats/token; 5 to 95%, median)"] == format_loss(best)
 
 
 def test_a_verdict_shows_every_statement_and_its_interval(result: Result) -> None:

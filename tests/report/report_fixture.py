@@ -78,7 +78,11 @@ def table(designs: dict[str, Any], corpus: str = "books", scale: float = 1.0) ->
     for name, amplitude in AMPLITUDES.items():
         t[f"loss_{name}"] = loss(n, t["n_tokens"], c, amplitude) + 0.012 * np.log(d / layers / 90) ** 2
     t["loss"] = t[f"loss_{corpus}"]
-    t["loss_p05"], t["loss_p95"] = t["loss"] - 0.03, t["loss"] + 0.028
+    for name, amplitude in AMPLITUDES.items():
+        for q, off in (("p05", -0.03), ("p50", -0.006), ("p95", 0.028)):
+            t[f"loss_{name}_{q}"] = t[f"loss_{name}"] + off * (1 + amplitude)
+    for q in ("p05", "p50", "p95"):
+        t[f"loss_{q}"] = t[f"loss_{corpus}_{q}"]
     t["train_flops"] = flops * t["n_tokens"]
     t["gpu_hours"] = t["n_tokens"] / per_gpu / 3600
     t["days"] = t["gpu_hours"] / 8 / 24
@@ -195,6 +199,7 @@ def make_result(
         plane=plane[
             ["context_length", "d_model", "n_layers", "n_params", "loss", "feasible", "binding", "extrapolated"]
             + [f"loss_{k}" for k in AMPLITUDES]
+            + [f"loss{k}_{q}" for k in ("", *(f"_{name}" for name in AMPLITUDES)) for q in ("p05", "p50", "p95")]
         ].reset_index(drop=True),
         sweep=make_sweep(front.iloc[best]),
         anatomies=tuple(anatomy(row) for _, row in front.iterrows()),

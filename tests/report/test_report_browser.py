@@ -13,6 +13,7 @@ import pytest
 from report_fixture import make_budget, make_infeasible, make_result
 
 from explorer import report
+from explorer.report import words
 
 pytestmark = pytest.mark.browser
 
@@ -174,7 +175,7 @@ def test_another_corpus_moves_front_and_verdict(opened: Opened) -> None:
     said = page.locator('[data-takeaway="front"]').text_content()
     assert "this is the exact front, proven over all 182,466 designs" in said
     assert (
-        f"The lowest loss is {best['loss_code']:.4f} nats/token at c = {best['context_length']:,.0f} tokens"
+        f"The lowest loss is {words.loss(best, of='loss_code')} at c = {best['context_length']:,.0f} tokens"
         in said
     )
     rows = page.locator("#front-table tbody tr")

@@ -11,27 +11,39 @@
   const now = { corpus: state.corpus, x: state.x, y: state.y, selected: new Set(), chosen: null, from: null };
 
   // Tables are read once; charts share them, each with rows of its own because Vega marks what it draws.
-  const cells = /("(?:[^"]|"")*"|[^,\n]*)(,|\n|$)/y;
-  const parse = (csv, types) => {
-    const rows = [[]];
-    cells.lastIndex = 0;
-    while (cells.lastIndex < csv.length) {
-      const [, cell, end] = cells.exec(csv);
-      rows.at(-1).push(cell[0] === '"' ? cell.slice(1, -1).replaceAll('""', '"') : cell);
-      if (end === "\n") rows.push([]);
+  // A column is one string, the code of each row in digits: printable characters without those that are escaped.
+  const DIGIT = new Uint8Array(127);
+  let base = 0;
+  for (let k = 33; k < 127; k++) if (!"\"\\&'<>".includes(String.fromCharCode(k))) DIGIT[k] = base++;
+  const column = ({ text, width, levels, low, places }, count) => {
+    const scale = 10 ** Math.abs(places), found = new Array(count);
+    for (let row = 0, at = 0; row < count; row++) {
+      let code = width ? 0 : 1;
+      for (const end = at + width; at < end; at++) code = code * base + DIGIT[text.charCodeAt(at)];
+      found[row] = !code ? null : levels ? levels[code - 1] : places < 0 ? (low + code - 1) * scale : (low + code - 1) / scale;
     }
-    const [names, ...body] = rows;
-    const typed = (name, cell) => (types[name] === "number" ? (cell === "" ? null : +cell) : cell);
-    return body.filter((row) => row.length).map((row) => Object.fromEntries(names.map((name, k) => [name, typed(name, row[k] ?? "")])));
+    return found;
   };
-  const table = (name) => (tables[name] ??= unpack(raw[name]));
-  const unpack = ({ csv, types, levels }) => {
-    const rows = parse(csv, types), packed = Object.entries(levels);
-    for (const row of rows) for (const [name, values] of packed) row[name] = values[row[name]];
-    if (rows[0]?.ok != null && state.y) for (const row of rows) { row.x = row[now.x]; row.y = row[now.y]; }
+  const unpack = (name) => {
+    const { rows: count, columns } = raw[name], rows = Array.from({ length: count }, () => ({}));
+    for (const [key, packed] of Object.entries(columns)) column(packed, count).forEach((value, k) => { rows[k][key] = value; });
+    if (name === "designs") {
+      const bit = state.proven.indexOf(state.corpus);
+      rows.forEach((row, k) => { row.id = k; row.front = +(row.kind === "front"); row.exact = (row.proof >> bit) & 1; row.x = row[now.x]; row.y = row[now.y]; });
+    }
     return rows;
   };
-  const rowsOf = (name) => table(name).map((row) => ({ ...row }));
+  const table = (name) => (tables[name] ??= unpack(name));
+  // The plane shows designs of the front only.
+  const rowsOf = (name, chart) => (chart === "plane" && name === "designs" ? table(name).filter((row) => row.front) : table(name)).map((row) => ({ ...row }));
+
+  // A row's loss on the corpus that is judged on, with the 90% interval and the median of its draws.
+  const lossKey = () => (now.corpus === state.corpus ? "loss" : `loss_${now.corpus}`);
+  const between = (row) => {
+    const of = lossKey(), [low, mid, high] = ["p05", "p50", "p95"].map((q) => row[`${of}_${q}`]?.toFixed(3));
+    return low && mid && high ? ` (${low} to ${high}, median ${mid})` : "";
+  };
+  const lossOf = (row) => `${row.loss.toFixed(4)} nats/token${between(row)}`;
 
   const paint = (value, palette) => {
     if (typeof value === "string") return value[0] === "@" && palette[value.slice(1)] || value;
@@ -42,13 +54,14 @@
 
   const tip = document.createElement("div");
   tip.className = "tip"; tip.hidden = true; document.body.append(tip);
-  const tooltip = (_, event, __, value) => {
+  const LOSS = "Loss (nats/token)";
+  const tooltip = (_, event, item, value) => {
     if (!value || typeof value !== "object") { tip.hidden = true; return; }
     const list = document.createElement("dl");
     for (const [key, said] of Object.entries(value)) {
       if (said === "" || said === "undefined" || said === "null" || said === "NaN" || said == null) continue;
       const pair = document.createElement("div"), term = document.createElement("dt"), figure = document.createElement("dd");
-      term.textContent = key; figure.textContent = said; pair.append(term, figure); list.append(pair);
+      term.textContent = key; figure.textContent = key === LOSS ? said + between(item.datum) : said; pair.append(term, figure); list.append(pair);
     }
     tip.replaceChildren(list); tip.hidden = false;
     const box = tip.getBoundingClientRect();
@@ -79,7 +92,7 @@
     if (holder.clientWidth < 460) for (const axis of spec.axes ?? []) if (typeof axis.title === "string" && axis.title.length > 44) axis.title = axis.title.match(/.{1,44}(\s|$)/g).map((line) => line.trim());
     // On a narrow screen a legend stands in fewer columns, its title above them.
     if (holder.clientWidth < 460) for (const legend of spec.legends ?? []) { legend.columns = legend.columns > 2 ? 2 : holder.clientWidth < 300 || !legend.columns ? 1 : legend.columns; legend.titleOrient = "top"; }
-    for (const source of spec.data) if (raw[source.name]) source.values = rowsOf(source.name);
+    for (const source of spec.data) if (raw[source.name]) source.values = rowsOf(source.name, name);
     views[name]?.finalize();
     const inner = document.createElement("div");
     inner.style.width = "100%";
@@ -136,13 +149,13 @@
   const shapeOf = (r) => `c = ${whole.format(r.context_length)} tokens, d = ${whole.format(r.d_model)}, L = ${r.n_layers}`;
   const frontWords = ({ source, asked, drawn, rows }) => {
     const front = rows.filter((r) => r.front), best = front.reduce((a, b) => (a.loss <= b.loss ? a : b));
-    const lowest = `The lowest loss is ${best.loss.toFixed(4)} nats/token at ${shapeOf(best)}`;
+    const lowest = `The lowest loss is ${lossOf(best)} at ${shapeOf(best)}`;
     const pair = `${axisOf(now.y).label.toLowerCase()} and ${axisOf(now.x).label.toLowerCase()}`;
     if (source === "run" && drawn) return undefined;
     if (source === "run") return `The front in all ${state.objectives.length} objectives, seen along ${pair}: a design that looks beaten here is better in another. ${lowest}.`;
     if (source === "proof") {
       const longest = front.reduce((a, b) => (a.context_length >= b.context_length ? a : b));
-      const to = longest === best ? "" : `, the longest context c = ${whole.format(longest.context_length)} tokens at ${longest.loss.toFixed(4)}`;
+      const to = longest === best ? "" : `, the longest context c = ${whole.format(longest.context_length)} tokens at ${lossOf(longest)}`;
       return `Judged on ${now.corpus}, this is the exact front, proven over all ${whole.format(state.lattice)} designs. ${lowest}${to}.`;
     }
     return `Among the ${whole.format(rows.length)} designs on this page, judged on ${now.corpus} by ${pair}, ${front.length} form the front. ${lowest}. This front was not searched for: it is read off what this run looked at.`;
@@ -165,14 +178,13 @@
       for (const cell of cells) {
         cell.above = cell.ok ? cell.loss - least : null;
         cell.grade = cell.ok ? state.steps.filter((s) => cell.above > s).length : 0;
-        if (cell.ok) cell.shown = cell.loss.toFixed(4);
       }
-      views.plane.data("plane", cells.map((c) => ({ ...c }))).data("designs", found.rows.map((r) => ({ ...r })));
+      views.plane.data("plane", cells.map((c) => ({ ...c }))).data("designs", rowsOf("designs", "plane"));
       await views.plane.runAsync();
       const ok = cells.filter((c) => c.ok);
       if (ok.length && !found.asked) {
         const top = ok.reduce((a, b) => (a.loss <= b.loss ? a : b));
-        say("plane", `Judged on ${now.corpus}, the best cell has c = ${whole.format(top.context_length)} tokens at d = ${whole.format(top.d_model)}, ${number.format(top.context_length / top.d_model)} times its width.`);
+        say("plane", `Judged on ${now.corpus}, the best cell has a loss of ${lossOf(top)}, with c = ${whole.format(top.context_length)} tokens at d = ${whole.format(top.d_model)}, ${number.format(top.context_length / top.d_model)} times its width.`);
       } else say("plane");
     }
     say("front", frontWords(found));
@@ -228,7 +240,10 @@
     $("#clear").hidden = !on && from === null;
     if (!on) { status.textContent = from === null ? "Nothing is selected." : "The marked area holds no design of the front."; return; }
     const span = (key, format) => { const v = rows.map((r) => r[key]); const a = Math.min(...v), b = Math.max(...v); return a === b ? format(a) : `${format(a)} to ${format(b)}`; };
-    status.textContent = `${rows.length} of the front selected: c ${span("context_length", whole.format)} tokens, d ${span("d_model", whole.format)}, loss ${span("loss", (v) => v.toFixed(4))} nats/token.`;
+    // One design has its interval; several have the widest one that theirs span.
+    const ends = ["p05", "p95"].map((q) => rows.map((r) => r[`${lossKey()}_${q}`]).filter((v) => v != null));
+    const spread = rows.length === 1 ? between(rows[0]) : ends[0].length ? `, 90% intervals from ${Math.min(...ends[0]).toFixed(3)} to ${Math.max(...ends[1]).toFixed(3)}` : "";
+    status.textContent = `${rows.length} of the front selected: c ${span("context_length", whole.format)} tokens, d ${span("d_model", whole.format)}, loss ${span("loss", (v) => v.toFixed(4))} nats/token${spread}.`;
   };
 
   // ---- the chosen design -----------------------------------------------------------------------
@@ -245,7 +260,7 @@
     if (row) {
       select([row], "choice");
       const target = $("#apart-design");
-      if (target) target.textContent = `${shapeOf(row)}: loss ${row.loss.toFixed(4)} nats/token${row.memory_gib ? `, ${number.format(row.memory_gib)} GiB per GPU` : ""}`;
+      if (target) target.textContent = `${shapeOf(row)}: loss ${lossOf(row)}${row.memory_gib ? `, ${number.format(row.memory_gib)} GiB per GPU` : ""}`;
     }
     near(id); showExport(id);
     $("#not-apart").hidden = !!parts || !Object.keys(apart.models).length;
@@ -364,7 +379,7 @@
   // On another corpus or other axes the table lists the front that is drawn; the run's own rows come back.
   const ownRows = $$("#front-table tbody tr");
   const figures = (v) => (v >= 100 ? whole.format(v) : v.toPrecision(3));
-  const COLUMNS = { peak_device_bytes: ["memory_gib", figures], kv_cache_bytes: ["kv_gib", figures], serving_bytes: ["serving_gib", figures], loss: ["loss", (v) => v.toFixed(4)], loss_p05: ["loss_p05", (v) => v.toFixed(3)], loss_p95: ["loss_p95", (v) => v.toFixed(3)], n_params: ["n_params", (v) => amount.format(v)], n_tokens: ["n_tokens", (v) => amount.format(v)], days: ["days", figures] };
+  const COLUMNS = { peak_device_bytes: ["memory_gib", figures], kv_cache_bytes: ["kv_gib", figures], serving_bytes: ["serving_gib", figures], loss: ["loss", (v) => v.toFixed(4)], n_params: ["n_params", (v) => amount.format(v)], n_tokens: ["n_tokens", (v) => amount.format(v)], days: ["days", figures] };
   const amount = { format: (v) => new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 3 }).format(v) };
   const fillTable = ({ source, rows }) => {
     const body = $("#front-table tbody");
@@ -378,7 +393,7 @@
       line.dataset.id = r.id;
       Object.assign(input, { type: "radio", name: "design", value: r.id }); input.setAttribute("aria-label", `Choose ${shapeOf(r)}`);
       input.addEventListener("change", () => choose(r.id)); first.append(input);
-      line.append(first, ...keys.map((key) => { const [column, show] = COLUMNS[key] ?? [key, whole.format]; return cell(r[column] == null ? "" : show(r[column]), r[column] ?? ""); }),
+      line.append(first, ...keys.map((key) => { const quantile = /^loss(_p\d\d)$/.exec(key)?.[1], [column, show] = quantile ? [lossKey() + quantile, (v) => v.toFixed(3)] : COLUMNS[key] ?? [key, whole.format]; return cell(r[column] == null ? "" : show(r[column]), r[column] ?? ""); }),
         ...[r.schedule, r.plan, r.binds || "none", r.exact ? "yes" : "no", r.outside ? "yes" : "no", ""].map((text) => cell(text)));
       return line;
     }));
@@ -423,7 +438,7 @@
       select([], null); return;
     }
     const best = rows.reduce((a, b) => ((up ? b[goal[1]] > a[goal[1]] : b[goal[1]] < a[goal[1]]) ? b : a));
-    target.textContent = `Understood: ${read}. Of ${whole.format(rows.length)} feasible designs that qualify, it is ${shapeOf(best)}: loss ${best.loss.toFixed(4)} nats/token on ${now.corpus}, ${number.format(best.memory_gib)} GiB per GPU, ${number.format(best.n_params / 1e9)}B parameters, ${whole.format(best.gpu_hours)} GPU-hours${best.front ? "" : " (not on the front)"}.`;
+    target.textContent = `Understood: ${read}. Of ${whole.format(rows.length)} feasible designs that qualify, it is ${shapeOf(best)}: loss ${best.loss.toFixed(4)} nats/token on ${now.corpus}${between(best)}, ${number.format(best.memory_gib)} GiB per GPU, ${number.format(best.n_params / 1e9)}B parameters, ${whole.format(best.gpu_hours)} GPU-hours${best.front ? "" : " (not on the front)"}.`;
     if (best.front) choose(best.id); else select([best], "question");
   };
 

@@ -8,6 +8,7 @@ from explorer.report import facts as f
 from explorer.report import words
 from explorer.report.facts import Facts
 from explorer.report.figures import axes
+from explorer.units import QUANTILES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,8 @@ FIGURES = (
 EXACT = ("context_length", "d_model", "n_layers", "loss")
 SHOWN_INFEASIBLE = 1_200
 """Grey marks drawn; a brush over more than this stutters."""
+DERIVED = ["id", "front", "exact", "x", "y"]
+"""Columns that the page's script makes: a row's number, kind and proof say them, and the axes are the reader's."""
 GIB = 2.0**30
 
 
@@ -59,12 +62,14 @@ def designs(facts: Facts) -> pd.DataFrame:
             digits = 7 if name in EXACT else 5
             out[name] = whole[name].map(lambda v, digits=digits: float(f"{v:.{digits}g}"))
     out["loss"] = whole["loss"].round(5)
+    out |= beside(whole, "loss")
     for metric, (column, _) in axes.PAGE_COLUMNS.items():
         if metric in whole:
             out[column] = (whole[metric] / GIB).map(lambda v: float(f"{v:.4g}"))
-    for corpus in facts.corpora:
+    for corpus in facts.elsewhere:
         if f"loss_{corpus}" in whole:
             out[f"loss_{corpus}"] = whole[f"loss_{corpus}"].round(5)
+            out |= beside(whole, f"loss_{corpus}")
     records: list[Any] = whole.to_dict(orient="records")
     out["staged"] = [int(float(r.get("staged_from", 0) or 0) > 0) for r in records]
     out["schedule"] = [f.schedule(r) for r in records]
@@ -83,6 +88,11 @@ def designs(facts: Facts) -> pd.DataFrame:
     table["exact"] = _same(whole, result.exact_front, keys).astype(int)
     table["inside"] = _same(whole, inside, keys).astype(int)
     return table
+
+
+def beside(rows: pd.DataFrame, loss: str) -> dict[str, Any]:
+    """The quantiles of a loss, as they are written out."""
+    return {name: rows[name].round(3) for q in QUANTILES if (name := f"{loss}_{q}") in rows}
 
 
 def thinned(whole: pd.DataFrame) -> pd.DataFrame:

@@ -92,7 +92,7 @@ def _frame(trade: Trade, which: str) -> pd.DataFrame:
             {
                 "corpus": corpus, "c": p.context_length, "d_model": p.d_model, "longest": p.longest_context, "n_layers": p.n_layers,
                 "n_params": p.n_params, "gain": round(p.gain.central, 6), "low": p.gain.p05, "high": p.gain.p95,
-                "loss": words.interval(p.loss, "loss"), "said": words.interval(p.gain, "nats"),
+                "loss": words.estimated_loss(p.loss), "said": words.interval(p.gain, "nats"),
                 "far": int(p.extrapolated), "asked": int(corpus == trade.corpus),
                 "labelled": int(corpus == trade.corpus and k % every == 0),
             }
@@ -120,7 +120,7 @@ def _curve(trade: Trade, name: str, which: str, x: alt.X, *, label: str, caption
         alt.Tooltip("corpus:N", title="Corpus"), alt.Tooltip("d_model:Q", title="Width d", format=",.0f"),
         alt.Tooltip("c:Q", title="Context c (tokens)", format=",.0f"), alt.Tooltip("longest:Q", title="Longest feasible context (tokens)", format=",.0f"),
         alt.Tooltip("n_layers:Q", title="Layers L", format=",.0f"), alt.Tooltip("n_params:Q", title="Parameters", format=".3s"),
-        alt.Tooltip("said:N", title="Gain over arm A"), alt.Tooltip("loss:N", title="Loss"),
+        alt.Tooltip("said:N", title="Gain over arm A"), alt.Tooltip("loss:N", title=words.LOSS_HEADING),
     ]  # fmt: skip
     source = alt.Chart(alt.NamedData(name))
     # A corpus looks the same in every chart, also where another one is left out.
@@ -154,10 +154,10 @@ def _curve(trade: Trade, name: str, which: str, x: alt.X, *, label: str, caption
         data={name: frame, f"{name}-zero": pd.DataFrame({"at": [0.0]})},
         table=Table(
             caption=caption,
-            columns=("Width d", "Context c (tokens)", "Longest feasible c (tokens)", "Layers L", "Parameters", "Loss", "Gain over arm A", "Law"),
+            columns=("Width d", "Context c (tokens)", "Longest feasible c (tokens)", "Layers L", "Parameters", words.LOSS_HEADING, "Gain over arm A", "Law"),
             rows=tuple(
                 (words.whole(p.d_model), words.whole(p.context_length), words.whole(p.longest_context), words.whole(p.n_layers), words.count(p.n_params),
-                 words.interval(p.loss, "loss"), words.interval(p.gain, "nats"), "outside its domain" if p.extrapolated else "inside")
+                 words.estimated_loss(p.loss), words.interval(p.gain, "nats"), "outside its domain" if p.extrapolated else "inside")
                 for p in points
             ),
             numeric=frozenset(range(5)),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 CROWD = 80
 """Designs of a front beyond which its marks are drawn small: with three objectives it has thousands."""
+LOSS = "Loss (nats/token)"
+"""A line of a tooltip under this title gets the quantiles of its row from the page's script."""
 CROSS = "M-1,-1L1,1M1,-1L-1,1"
 """A mark that reads as struck out."""
 
@@ -108,7 +110,7 @@ def tooltips(designs: pd.DataFrame) -> list[alt.Tooltip]:
     """The same lines over every design, each with its unit."""
     lines = [
         ("context_length", "Context c (tokens)", ",.0f"), ("d_model", "Width d", ",.0f"),
-        ("n_layers", "Layers L", ",.0f"), ("n_params", "Parameters", ".3s"), ("loss", "Loss (nats/token)", ".4f"),
+        ("n_layers", "Layers L", ",.0f"), ("n_params", "Parameters", ".3s"), ("loss", LOSS, ".4f"),
         ("n_tokens", "Training tokens", ".3s"), ("gpu_hours", "GPU-hours", ",.0f"), ("days", "Days", ",.1f"),
         ("memory_gib", "Training memory (GiB per GPU)", ",.1f"), ("kv_gib", "KV cache (GiB)", ",.2f"),
         ("serving_gib", "Serving memory (GiB)", ",.1f"), ("energy_kwh", "Energy (kWh)", ",.0f"),
@@ -182,9 +184,9 @@ def takeaway(facts: Facts) -> str:
     by_y = front.sort_values(y.name, ascending=facts.direction(y) == "minimize")
     first, last = by_y.iloc[0], by_y.iloc[-1]
     return (
-        f"Along the {len(front)} designs of the front, {x.label.lower()} goes from {value(first[x.name], x.name)} to "
-        f"{value(last[x.name], x.name)} and {y.label.lower()} from {value(first[y.name], y.name)} to "
-        f"{value(last[y.name], y.name)}{exchange(facts)}."
+        f"Along the {len(front)} designs of the front, {x.label.lower()} goes from {value(first, x.name)} to "
+        f"{value(last, x.name)} and {y.label.lower()} from {value(first, y.name)} to "
+        f"{value(last, y.name)}{exchange(facts)}."
     )
 
 
@@ -201,13 +203,15 @@ def exchange(facts: Facts) -> str:
     return f": {words.nats(cost / doublings)} per doubling of the context" if doublings > 0 else ""
 
 
-def value(amount: float, name: str) -> str:
+def value(row: Any, name: str) -> str:
     """One figure of a design, with its unit."""
-    amount = float(amount)
+    if name == "loss":
+        return words.loss(row)
+    amount = float(row[name])
     if name in axes.PAGE_COLUMNS:
         return words.memory(amount)
     plain = {
-        "context_length": words.tokens, "loss": words.loss, "gpu_hours": words.hours, "days": words.days,
+        "context_length": words.tokens, "gpu_hours": words.hours, "days": words.days,
         "train_flops": words.flops, "lifetime_flops": words.flops, "mfu": words.percent,
     }  # fmt: skip
     if name in plain:
@@ -224,7 +228,7 @@ def table(facts: Facts) -> Table:
     metrics = [m for m, _ in facts.objectives if m.name in front]
     rows = [
         (words.whole(r["context_length"]), words.whole(r["d_model"]), words.whole(r["n_layers"]),
-         *(value(r[m.name], m.name) for m in metrics if m.name != "context_length"), facts.picks.get(k, ""))
+         *(value(r, m.name) for m in metrics if m.name != "context_length"), facts.picks.get(k, ""))
         for k, (_, r) in enumerate(front.head(MOST_TABLE_ROWS).iterrows())
     ]  # fmt: skip
     heads = [f"{m.label} ({axes.unit(m)})" for m in metrics if m.name != "context_length"]

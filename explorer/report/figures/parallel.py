@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
@@ -39,7 +39,7 @@ def chart(facts: Facts) -> Chart | None:
         level = (drawn - drawn.min()) / (drawn.max() - drawn.min())
         parts.append(
             pd.DataFrame({"id": range(len(rows)), "axis": AXES[name], "place": place, "level": level.round(4).to_numpy(),  # type: ignore[union-attr]
-                          "said": [front.value(v, name) if name in _KNOWN else words.whole(v) for v in values]})
+                          "said": [_said(r, name) for _, r in rows.iterrows()]})
         )  # fmt: skip
     frame = pd.concat(parts, ignore_index=True)
     ends = pd.concat(
@@ -49,6 +49,8 @@ def chart(facts: Facts) -> Chart | None:
         ],
         ignore_index=True,
     )
+    # Above and below an axis there is room for the value alone.
+    ends["said"] = ends["said"].str.partition(" (")[0]
     labels = [AXES[n] for n in names]
     x = alt.X("place:Q", title=None, scale=alt.Scale(domain=[-0.35, len(names) - 0.65], nice=False),
               axis=alt.Axis(orient="top", values=list(range(len(names))), labelExpr=f"{labels}[datum.value]", grid=True,
@@ -79,7 +81,7 @@ def chart(facts: Facts) -> Chart | None:
             caption="The front across all its figures",
             columns=tuple(labels),
             rows=tuple(
-                tuple(front.value(float(r[n]), n) if n in _KNOWN else words.whole(r[n]) for n in names) for _, r in rows.head(MOST_TABLE_ROWS).iterrows()
+                tuple(_said(r, n) for n in names) for _, r in rows.head(MOST_TABLE_ROWS).iterrows()
             ),
             numeric=frozenset(range(len(names))),
             left_out=max(0, len(facts.result.front) - MOST_TABLE_ROWS),
@@ -89,6 +91,10 @@ def chart(facts: Facts) -> Chart | None:
 
 
 _KNOWN = {"context_length", "loss", "gpu_hours", "n_params", "n_tokens", *axes.PAGE_COLUMNS}
+
+
+def _said(row: Any, name: str) -> str:
+    return front.value(row, name) if name in _KNOWN else words.whole(row[name])
 
 
 def takeaway(rows: pd.DataFrame, names: list[str]) -> str:

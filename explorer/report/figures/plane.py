@@ -12,6 +12,8 @@ from explorer.report import palette, words
 from explorer.report.chart import Chart, Table, specify
 from explorer.report.facts import Facts
 from explorer.report.figures import axes, front
+from explorer.report.figures.designs import beside
+from explorer.units import format_loss
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,17 +62,17 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         alt.Tooltip("d_model:Q", title="Width d", format=",.0f"),
         alt.Tooltip("n_layers:Q", title="Best depth L", format=",.0f"),
         alt.Tooltip("n_params:Q", title="Parameters", format=".3s"),
-        alt.Tooltip("shown:N", title="Loss (nats/token)"),
         alt.Tooltip("limit:N", title="Limit"),
         alt.Tooltip("outside:N", title="Law"),
     ]
+    priced = [*tips[:4], alt.Tooltip("loss:Q", title=front.LOSS, format=".4f"), *tips[4:]]
     grid = alt.Chart(alt.NamedData("plane"))
     layers = [
         grid.transform_filter("datum.ok == 0").mark_rect(color="@cell", strokeWidth=0).encode(**box, tooltip=tips),
-        grid.transform_filter("datum.ok == 1").mark_rect(strokeWidth=0).encode(**box, color=colour, tooltip=tips),
+        grid.transform_filter("datum.ok == 1").mark_rect(strokeWidth=0).encode(**box, color=colour, tooltip=priced),
         grid.transform_filter("datum.ok == 1 && datum.far == 1 && datum.mixed == 1")
         .mark_point(shape="stroke", angle=45, size=22, color="@paper", opacity=0.55, strokeWidth=1)
-        .encode(x=x, y=y, tooltip=tips),
+        .encode(x=x, y=y, tooltip=priced),
         alt.Chart(alt.NamedData("lines"))
         .mark_line(strokeWidth=1.75, color="@ink", clip=True)
         .encode(
@@ -135,9 +137,11 @@ def cells_of(facts: Facts) -> pd.DataFrame:
     out = plane[["context_length", "d_model", "n_layers", "n_params"]].astype(float).copy()
     out["ok"] = plane["feasible"].astype(int)
     out["loss"] = plane["loss"].astype(float).round(5)
-    for corpus in facts.corpora:
+    out = out.assign(**beside(plane, "loss"))
+    for corpus in facts.elsewhere:
         if f"loss_{corpus}" in plane:
             out[f"loss_{corpus}"] = plane[f"loss_{corpus}"].round(5)
+            out = out.assign(**beside(plane, f"loss_{corpus}"))
     for axis, low, high in (("context_length", "c_low", "c_high"), ("d_model", "d_low", "d_high")):
         values = np.unique(out[axis].to_numpy())
         edges = borders(values)
@@ -146,7 +150,6 @@ def cells_of(facts: Facts) -> pd.DataFrame:
     ok = out["ok"] == 1
     out["above"] = (out["loss"] - out.loc[ok, "loss"].min()).where(ok).round(5)
     out["grade"] = np.searchsorted(STEPS, out["above"].fillna(0).to_numpy())
-    out["shown"] = [f"{v:.4f}" if o else "none fits" for v, o in zip(out["loss"], ok, strict=True)]
     binding = plane["binding"].astype(str) if "binding" in plane else plane["feasible"].map(lambda _: "")
     out["limit"] = [
         "" if not b or b == "nan" else (f"closest to its end: {words.limit(b)}" if o else f"exceeded most: {words.limit(b)}")
@@ -274,10 +277,10 @@ def table(facts: Facts, cells: pd.DataFrame) -> Table:
     best = ok.loc[ok.groupby("context_length")["above"].idxmin()]
     return Table(
         caption="The best feasible width and depth for every context length",
-        columns=("Context c (tokens)", "Width d", "Layers L", "Parameters", "Loss (nats/token)", "Above the best (nats)", "Limit"),
+        columns=("Context c (tokens)", "Width d", "Layers L", "Parameters", words.LOSS_HEADING, "Above the best (nats)", "Limit"),
         rows=tuple(
             (words.whole(r["context_length"]), words.whole(r["d_model"]), words.whole(r["n_layers"]),
-             words.count(r["n_params"]), f"{r['loss']:.4f}", f"{r['above']:.4f}", str(r["limit"]))
+             words.count(r["n_params"]), format_loss(r), f"{r['above']:.4f}", str(r["limit"]))
             for _, r in best.iterrows()
         ),
         numeric=frozenset(range(6)),

@@ -1,0 +1,79 @@
+"""A table as a page carries it: one string of digits per column, a third of what CSV takes and quicker to read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from explorer.units import FloatArray
+
+DIGITS = "".join(chr(k) for k in range(33, 127) if chr(k) not in "\"\\&'<>")
+"""Printable characters that neither JSON nor HTML escapes, by value."""
+SIGNIFICANT = 5e-8
+"""Numbers keep seven significant digits: half a unit in the last, relative to the number."""
+MOST_WIDE = 7
+"""Digits of a code: as many as a float64 counts exactly."""
+
+
+def packed(frame: pd.DataFrame) -> dict[str, Any]:
+    """`rows` (how many) and `columns` by name. Each has `text`, the codes of its rows in `width` digits each.
+
+    Code 0 is nothing. Others count from 1 into `levels`, or are a number: (`low` + code − 1) / 10^`places`.
+    The shorter of both is taken.
+    """
+    columns = frame.columns if len(frame) else ()
+    return {"rows": len(frame), "columns": {str(name): _column(frame[name]) for name in columns}}
+
+
+def _column(values: pd.Series[Any]) -> dict[str, Any]:
+    import pandas as pd
+
+    numeric = pd.api.types.is_numeric_dtype(values)
+    if numeric:
+        values = values.astype(float).where(np.isfinite(values.astype(float)))
+    codes, levels = pd.factorize(values)
+    told = [float(f"{v:.7g}") if numeric else str(v) for v in levels]
+    listed = {"levels": told, **_written(codes + 1)}
+    if not numeric:
+        return listed
+    counted = _counted(values.to_numpy(dtype=float))
+    weight = len(listed["text"]) + sum(len(f"{v:.7g}") + 1 for v in levels)
+    return counted if counted is not None and len(counted["text"]) <= weight else listed
+
+
+def _counted(values: FloatArray) -> dict[str, Any] | None:
+    """Numbers as whole multiples of a power of ten; None where they are not, or need too many digits."""
+    finite = np.isfinite(values)
+    known = values[finite]
+    for places in range(-12, 13):
+        scaled = known * 10.0**places
+        if np.abs(scaled).max(initial=0.0) > 2.0**52:
+            return None
+        if np.all(np.abs(scaled - np.rint(scaled)) <= SIGNIFICANT * np.abs(scaled)):
+            break
+    else:
+        return None
+    low = np.rint(scaled).min() if len(scaled) else 0.0
+    codes = np.zeros(len(values), dtype=np.int64)
+    codes[finite] = (np.rint(scaled) - low + 1).astype(np.int64)
+    if codes.max(initial=0) >= len(DIGITS) ** MOST_WIDE:
+        return None
+    return {"low": int(low), "places": places, **_written(codes)}
+
+
+def _written(codes: Any) -> dict[str, Any]:
+    """Codes in as few digits as the largest needs, the first digit of each counting most; none where all are 1."""
+    codes = np.asarray(codes, dtype=np.int64)
+    if len(codes) and (codes == 1).all():
+        return {"width": 0, "text": ""}
+    base, width = len(DIGITS), 1
+    while codes.max(initial=0) >= base**width:
+        width += 1
+    places = base ** np.arange(width - 1, -1, -1)
+    digits = np.frombuffer(DIGITS.encode("ascii"), dtype=np.uint8)
+    text = digits[(codes[:, None] // places) % base].tobytes().decode("ascii")
+    return {"width": width, "text": text}
