@@ -10,7 +10,7 @@ from explorer.report import facts as f
 from explorer.report import story, words
 from explorer.report.chart import Chart, Table, specify
 from explorer.report.facts import Facts
-from explorer.report.figures import axes
+from explorer.report.figures import axes, front
 from explorer.report.figures.designs import beside
 from explorer.report.page import fill
 from explorer.units import format_loss
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 MOST_SETTINGS = 24
 COLOURS = ["@c0", "@c1", "@c2", "@c3", "@c6", "@c4", "@c7", "@c5"]
+TOLD = [
+    ("label", "Run", "text"), ("context_length", "Context c (tokens)", 0), ("d_model", "Width d", 0), ("n_layers", "Layers L", 0),
+    ("n_params", "Parameters", "count"), ("loss", "Loss (nats/token)", 4),
+]  # fmt: skip
+"""The lines of a tooltip over a design."""
 SHAPES = ["circle", "diamond", "triangle-up", "square", "cross", "triangle-down", "stroke", "circle"]
 
 
@@ -33,7 +38,7 @@ def compare(results: Sequence[Result]) -> str:
     found = [_fronts(feasible)] if feasible else []
     return fill(
         "compare.html", found, names=names, charts=found, overview=_overview(every), used=_used(feasible) if feasible else None,
-        changes=_changes(every), settings=_settings(every), page_state={},
+        changes=_changes(every), settings=_settings(every), page_state={"told": {"fronts": TOLD}},
     )  # fmt: skip
 
 
@@ -63,16 +68,11 @@ def _fronts(every: Mapping[str, Facts]) -> Chart:
     colour = alt.Color(
         "label:N", sort=labels, title=None, scale=alt.Scale(domain=labels, range=COLOURS[: len(labels)])
     )
-    tips = [
-        alt.Tooltip("label:N", title="Run"), alt.Tooltip("context_length:Q", title="Context c (tokens)", format=",.0f"),
-        alt.Tooltip("d_model:Q", title="Width d", format=",.0f"), alt.Tooltip("n_layers:Q", title="Layers L", format=",.0f"),
-        alt.Tooltip("n_params:Q", title="Parameters", format=".3s"), alt.Tooltip("loss:Q", title="Loss (nats/token)", format=".4f"),
-    ]  # fmt: skip
     source = alt.Chart(alt.NamedData("fronts"))
     layers = [
         source.mark_line(strokeWidth=1.5, opacity=0.7).encode(x=x, y=y, color=colour),
-        source.mark_point(filled=True, size=60, opacity=1).encode(
-            x=x, y=y, color=colour, tooltip=tips,
+        source.mark_point(filled=True, size=60, opacity=1, tooltip=front.ROW).encode(
+            x=x, y=y, color=colour,
             shape=alt.Shape("label:N", sort=labels, title=None, scale=alt.Scale(domain=labels, range=SHAPES[: len(labels)])),
         ),
     ]  # fmt: skip

@@ -72,7 +72,7 @@ def render(result: Result) -> str:
         front_rows=sections.front_rows(facts),
         front_columns=sections.columns(result.front),
         claims=sections.claims(facts),
-        page_state=_state(facts),
+        page_state=_state(facts) | {"told": {"designs": front.told(table), "plane": plane.TOLD}},
     )
 
 

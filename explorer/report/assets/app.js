@@ -6,6 +6,7 @@
   const specs = json("page-specs"), state = json("page-state"), colours = json("page-colours"), raw = json("page-data");
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const number = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });
+  const amount = new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 3 });
   const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
   const tables = {}, views = {};
   const now = { corpus: state.corpus, x: state.x, y: state.y, selected: new Set(), chosen: null, from: null };
@@ -24,9 +25,15 @@
     }
     return found;
   };
+  // A row knows its place: what is said of it beside the asked loss is looked up when it is said.
+  const LATE = /^loss_/, late = {};
+  const lookup = (row, key) => raw[row.inTable].columns[key] ? (late[`${row.inTable} ${key}`] ??= column(raw[row.inTable].columns[key], raw[row.inTable].rows))[row.inRow] : null;
   const unpack = (name) => {
-    const { rows: count, columns } = raw[name], rows = Array.from({ length: count }, () => ({}));
-    for (const [key, packed] of Object.entries(columns)) column(packed, count).forEach((value, k) => { rows[k][key] = value; });
+    const { rows: count, columns } = raw[name], keys = Object.keys(columns).filter((key) => !LATE.test(key));
+    const found = keys.map((key) => column(columns[key], count));
+    // Rows written out as literals stay in the browser's fast form; thousands filled key by key do not.
+    const row = new Function("found", "inTable", "inRow", `return { inTable, inRow, ${keys.map((key, k) => `${JSON.stringify(key)}: found[${k}][inRow]`)} }`);
+    const rows = Array.from({ length: count }, (_, inRow) => row(found, name, inRow));
     if (name === "designs") {
       const bit = state.proven.indexOf(state.corpus);
       rows.forEach((row, k) => { row.id = k; row.front = +(row.kind === "front"); row.exact = (row.proof >> bit) & 1; row.x = row[now.x]; row.y = row[now.y]; });
@@ -40,7 +47,7 @@
   // A row's loss on the corpus that is judged on, with the 90% interval and the median of its draws.
   const lossKey = () => (now.corpus === state.corpus ? "loss" : `loss_${now.corpus}`);
   const between = (row) => {
-    const of = lossKey(), [low, mid, high] = ["p05", "p50", "p95"].map((q) => row[`${of}_${q}`]?.toFixed(3));
+    const of = lossKey(), [low, mid, high] = ["p05", "p50", "p95"].map((q) => lookup(row, `${of}_${q}`)?.toFixed(3));
     return low && mid && high ? ` (${low} to ${high}, median ${mid})` : "";
   };
   const lossOf = (row) => `${row.loss.toFixed(4)} nats/token${between(row)}`;
@@ -54,14 +61,23 @@
 
   const tip = document.createElement("div");
   tip.className = "tip"; tip.hidden = true; document.body.append(tip);
-  const LOSS = "Loss (nats/token)";
-  const tooltip = (_, event, item, value) => {
+  // Over a row of a table that is told of, its lines are written now; other charts bring theirs written.
+  const written = (row, key, how) => {
+    const value = row[key];
+    if (value == null || how === "text") return value;
+    if (how === "count") return amount.format(value);
+    // A cell in which nothing fits has no loss.
+    if (key === "loss" && row.inTable === "plane" && !row.ok) return null;
+    return value.toLocaleString("en-US", { minimumFractionDigits: how, maximumFractionDigits: how }) + (key === "loss" ? between(row) : "");
+  };
+  const linesOf = (value) => state.told?.[value.inTable]?.map(([key, title, how]) => [title, written(value, key, how)]) ?? Object.entries(value);
+  const tooltip = (_, event, __, value) => {
     if (!value || typeof value !== "object") { tip.hidden = true; return; }
     const list = document.createElement("dl");
-    for (const [key, said] of Object.entries(value)) {
+    for (const [key, said] of linesOf(value)) {
       if (said === "" || said === "undefined" || said === "null" || said === "NaN" || said == null) continue;
       const pair = document.createElement("div"), term = document.createElement("dt"), figure = document.createElement("dd");
-      term.textContent = key; figure.textContent = key === LOSS ? said + between(item.datum) : said; pair.append(term, figure); list.append(pair);
+      term.textContent = key; figure.textContent = said; pair.append(term, figure); list.append(pair);
     }
     tip.replaceChildren(list); tip.hidden = false;
     const box = tip.getBoundingClientRect();
@@ -86,7 +102,7 @@
 
   const draw = async (holder) => {
     const name = holder.dataset.chart;
-    let spec = paint(structuredClone(specs[name]), colours[dark.matches && !now.printing ? "dark" : "light"]);
+    let spec = paint(specs[name], colours[dark.matches && !now.printing ? "dark" : "light"]);
     if (name === "front") spec = retitle(spec);
     // On a narrow screen a long title takes several lines.
     if (holder.clientWidth < 460) for (const axis of spec.axes ?? []) if (typeof axis.title === "string" && axis.title.length > 44) axis.title = axis.title.match(/.{1,44}(\s|$)/g).map((line) => line.trim());
@@ -122,7 +138,7 @@
     const objectives = [now.x, now.y].every((column) => state.objectives.includes(column));
     for (const row of rows) {
       row.first ??= row.front; row.lossAsked ??= row.loss;
-      if (row[`loss_${now.corpus}`] != null) row.loss = asked ? row.lossAsked : row[`loss_${now.corpus}`];
+      row.loss = asked ? row.lossAsked : lookup(row, lossKey()) ?? row.lossAsked;
       row.x = row[now.x]; row.y = row[now.y]; row.front = 0;
       row.exact = bit >= 0 && (row.proof >> bit) & 1;
     }
@@ -172,8 +188,8 @@
       await view.runAsync();
     }
     if (views.plane) {
-      const column = `loss_${now.corpus}`, cells = table("plane");
-      for (const cell of cells) { cell.lossAsked ??= cell.loss; cell.loss = found.asked ? cell.lossAsked : cell[column] ?? cell.lossAsked; }
+      const cells = table("plane");
+      for (const cell of cells) { cell.lossAsked ??= cell.loss; cell.loss = found.asked ? cell.lossAsked : lookup(cell, lossKey()) ?? cell.lossAsked; }
       const least = Math.min(...cells.filter((c) => c.ok).map((c) => c.loss));
       for (const cell of cells) {
         cell.above = cell.ok ? cell.loss - least : null;
@@ -241,7 +257,7 @@
     if (!on) { status.textContent = from === null ? "Nothing is selected." : "The marked area holds no design of the front."; return; }
     const span = (key, format) => { const v = rows.map((r) => r[key]); const a = Math.min(...v), b = Math.max(...v); return a === b ? format(a) : `${format(a)} to ${format(b)}`; };
     // One design has its interval; several have the widest one that theirs span.
-    const ends = ["p05", "p95"].map((q) => rows.map((r) => r[`${lossKey()}_${q}`]).filter((v) => v != null));
+    const ends = ["p05", "p95"].map((q) => rows.map((r) => lookup(r, `${lossKey()}_${q}`)).filter((v) => v != null));
     const spread = rows.length === 1 ? between(rows[0]) : ends[0].length ? `, 90% intervals from ${Math.min(...ends[0]).toFixed(3)} to ${Math.max(...ends[1]).toFixed(3)}` : "";
     status.textContent = `${rows.length} of the front selected: c ${span("context_length", whole.format)} tokens, d ${span("d_model", whole.format)}, loss ${span("loss", (v) => v.toFixed(4))} nats/token${spread}.`;
   };
@@ -268,7 +284,7 @@
     const beside = $("#beside")?.value, others = apart.models[beside] ?? [];
     for (const quantity of ["memory", "flops", "time"]) {
       const name = `anatomy-${quantity}`, every = apart.order[quantity], order = every.slice(0, apart.most);
-      if (!views[name]) continue;
+      if (!specs[name]) continue;
       const named = (found) => Object.fromEntries(found[quantity].map((value, k) => [every[k], value]).filter(([, value]) => value > 0));
       const bars = [...parts.map(([at, found]) => [`this design|${at}`, named(found)]), ...others.map(([at, found]) => [`${beside}|${at}`, named(found)])];
       const folded = (found) => {
@@ -278,7 +294,8 @@
       };
       const rows = bars.flatMap(([who, found], place) => folded(found).map(([part, value]) => ({ who, place, part, rank: order.indexOf(part), value, quantity })));
       // The number of bars differs between constant and staged designs, so the chart is drawn anew.
-      tables[name] = rows; draw($(`[data-chart=${name}]`));
+      tables[name] = rows;
+      if (views[name]) draw($(`[data-chart=${name}]`));
       const sum = (found) => Object.values(found).reduce((a, b) => a + b, 0), full = bars[parts.length - 1];
       const total = sum(full[1]), top = Object.entries(full[1]).sort((a, b) => b[1] - a[1])[0];
       const unit = { memory: "GiB per GPU", flops: "GFLOPs per token", time: "µs per token" }[quantity];
@@ -312,8 +329,9 @@
     if (!levers.length) return;
     const effects = { "near-loss": { loss: "under the budget", loss_same_tokens: "at the same tokens" }, "near-cost": { hours: "GPU-hours at the same tokens", memory: "memory per GPU" } };
     for (const [name, shown] of Object.entries(effects)) {
-      if (!views[name]) continue;
-      views[name].data(name, levers.flatMap((lever, place) => Object.entries(shown).map(([key, what]) => ({ lever: LEVERS[lever], place, what, value: here[lever][key] })))).runAsync();
+      if (!specs[name]) continue;
+      tables[name] = levers.flatMap((lever, place) => Object.entries(shown).map(([key, what]) => ({ lever: LEVERS[lever], place, what, value: here[lever][key] })));
+      views[name]?.data(name, rowsOf(name)).runAsync();
       fillRows(name, ["Lever", "Neighbours compared", ...Object.values(shown)], levers.map((lever) => [LEVERS[lever], `${whole.format(here[lever].low)} and ${whole.format(here[lever].high)}`,
         ...Object.keys(shown).map((key) => (name === "near-cost" ? percent(here[lever][key]) : `${here[lever][key].toFixed(5)} nats`))]));
     }
@@ -380,7 +398,6 @@
   const ownRows = $$("#front-table tbody tr");
   const figures = (v) => (v >= 100 ? whole.format(v) : v.toPrecision(3));
   const COLUMNS = { peak_device_bytes: ["memory_gib", figures], kv_cache_bytes: ["kv_gib", figures], serving_bytes: ["serving_gib", figures], loss: ["loss", (v) => v.toFixed(4)], n_params: ["n_params", (v) => amount.format(v)], n_tokens: ["n_tokens", (v) => amount.format(v)], days: ["days", figures] };
-  const amount = { format: (v) => new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 3 }).format(v) };
   const fillTable = ({ source, rows }) => {
     const body = $("#front-table tbody");
     if (!body) return;
@@ -393,7 +410,7 @@
       line.dataset.id = r.id;
       Object.assign(input, { type: "radio", name: "design", value: r.id }); input.setAttribute("aria-label", `Choose ${shapeOf(r)}`);
       input.addEventListener("change", () => choose(r.id)); first.append(input);
-      line.append(first, ...keys.map((key) => { const quantile = /^loss(_p\d\d)$/.exec(key)?.[1], [column, show] = quantile ? [lossKey() + quantile, (v) => v.toFixed(3)] : COLUMNS[key] ?? [key, whole.format]; return cell(r[column] == null ? "" : show(r[column]), r[column] ?? ""); }),
+      line.append(first, ...keys.map((key) => { const quantile = /^loss(_p\d\d)$/.exec(key)?.[1], [column, show] = quantile ? [lossKey() + quantile, (v) => v.toFixed(3)] : COLUMNS[key] ?? [key, whole.format]; const value = quantile ? lookup(r, column) : r[column]; return cell(value == null ? "" : show(value), value ?? ""); }),
         ...[r.schedule, r.plan, r.binds || "none", r.exact ? "yes" : "no", r.outside ? "yes" : "no", ""].map((text) => cell(text)));
       return line;
     }));
@@ -467,12 +484,21 @@
 
   const start = async () => {
     wire(); showExport(apart.best);
-    const holders = $$("[data-chart]");
-    for (const holder of holders) {
-      await draw(holder);
-      // Give the browser a turn, so that the page can be read while it is drawn.
-      await new Promise((done) => setTimeout(done, 0));
+    // The chart nearest to what is read comes first; between charts the browser has a turn.
+    const left = new Set($$("[data-chart]"));
+    const away = (holder) => { const { top, bottom } = holder.getBoundingClientRect(); return Math.max(0, top - innerHeight, -bottom); };
+    const turn = () => new Promise((done) => setTimeout(done, 0));
+    // Text and answer first.
+    await turn();
+    let seen = false;
+    while (left.size) {
+      const [distance, next] = [...left].map((holder) => [away(holder), holder]).reduce((a, b) => (b[0] < a[0] ? b : a));
+      if (!seen && distance > 2 * innerHeight) { seen = true; performance.mark("seen"); }
+      left.delete(next);
+      await draw(next);
+      await turn();
     }
+    if (!seen) performance.mark("seen");
     performance.mark("drawn");
     document.documentElement.dataset.ready = "yes";
   };

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 CROWD = 80
 """Designs of a front beyond which its marks are drawn small: with three objectives it has thousands."""
-LOSS = "Loss (nats/token)"
-"""A line of a tooltip under this title gets the quantiles of its row from the page's script."""
+ROW = alt.TooltipContent(content="data")
+"""A tooltip that the page's script writes out of the row when it is asked for: writing one for each of thousands of
+marks would take longer than drawing them."""
 CROSS = "M-1,-1L1,1M1,-1L-1,1"
 """A mark that reads as struck out."""
 
@@ -34,27 +35,25 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         title=axes.title(facts.y),
         scale=alt.Scale(zero=False, nice=False, domainMin=alt.expr("yLow"), domainMax=alt.expr("yHigh")),
     )
-    tips = tooltips(designs)
     brush = alt.selection_interval(name="brush", zoom=False)
     source = alt.Chart(alt.NamedData("designs"))
     names = alt.Chart(alt.NamedData("picks"))
     label: dict[str, Any] = {"fontSize": 12.5, "color": "@ink"}
     layers = [
         source.transform_filter("datum.ok == 0")
-        .mark_point(shape=CROSS, size=22, color="@faint", opacity=0.7, clip=True, strokeWidth=1)
-        .encode(x=x, y=y, tooltip=tips),
+        .mark_point(shape=CROSS, size=22, color="@faint", opacity=0.7, clip=True, strokeWidth=1, tooltip=ROW)
+        .encode(x=x, y=y),
         source.transform_filter("datum.ok == 1 && datum.front == 0")
-        .mark_point(size=16, color="@c5", opacity=0.5, filled=True, clip=True)
-        .encode(x=x, y=y, tooltip=tips),
+        .mark_point(size=16, color="@c5", opacity=0.5, filled=True, clip=True, tooltip=ROW)
+        .encode(x=x, y=y),
         source.transform_filter("datum.exact == 1 && exactShown")
         .mark_line(interpolate="step-after", color="@muted", strokeWidth=1.25, strokeDash=[4, 3], clip=True)
         .encode(x=x, y=y, order=alt.Order("x:Q")),
         source.transform_filter("datum.front == 1")
-        .mark_point(filled=True, size=75 if len(facts.result.front) <= CROWD else 26, opacity=alt.expr("dim ? 0.25 : 1"), clip=True)
+        .mark_point(filled=True, size=75 if len(facts.result.front) <= CROWD else 26, opacity=alt.expr("dim ? 0.25 : 1"), clip=True, tooltip=ROW)
         .encode(
             x=x,
             y=y,
-            tooltip=tips,
             color=alt.ColorValue("@accent"),
             shape=alt.Shape(
                 "staged:N",
@@ -67,15 +66,15 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         )
         .add_params(brush),
         source.transform_filter("datum.front == 1 && datum.outside == 1")
-        .mark_point(filled=True, size=26 if len(facts.result.front) <= CROWD else 8, color="@paper", clip=True)
-        .encode(x=x, y=y, tooltip=tips, shape=alt.Shape("staged:N", scale=alt.Scale(domain=[0, 1], range=["circle", "triangle-up"]), legend=None)),
+        .mark_point(filled=True, size=26 if len(facts.result.front) <= CROWD else 8, color="@paper", clip=True, tooltip=ROW)
+        .encode(x=x, y=y, shape=alt.Shape("staged:N", scale=alt.Scale(domain=[0, 1], range=["circle", "triangle-up"]), legend=None)),
         alt.Chart(alt.NamedData("selected"))
-        .mark_point(filled=False, size=150, color="@hot", strokeWidth=2.5, clip=True)
-        .encode(x=x, y=y, tooltip=tips),
+        .mark_point(filled=False, size=150, color="@hot", strokeWidth=2.5, clip=True, tooltip=ROW)
+        .encode(x=x, y=y),
         source.transform_filter("datum.inside == 1")
-        .mark_point(shape="diamond", size=110, color="@good", filled=False, strokeWidth=2, clip=True)
-        .encode(x=x, y=y, tooltip=tips),
-        *baseline(facts, x, y, tips),
+        .mark_point(shape="diamond", size=110, color="@good", filled=False, strokeWidth=2, clip=True, tooltip=ROW)
+        .encode(x=x, y=y),
+        *baseline(facts, x, y),
         names.transform_filter("datum.place == 0").mark_text(dy=17, align="right", dx=2, **label).encode(x=x, y=y, text=alt.Text("label:N")),
         names.transform_filter("datum.place == 1").mark_text(dy=-15, align="right", dx=6, **label).encode(x=x, y=y, text=alt.Text("label:N")),
         names.transform_filter("datum.place == 2").mark_text(dy=17, align="left", dx=2, **label).encode(x=x, y=y, text=alt.Text("label:N")),
@@ -106,19 +105,17 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
     )
 
 
-def tooltips(designs: pd.DataFrame) -> list[alt.Tooltip]:
-    """The same lines over every design, each with its unit."""
-    lines = [
-        ("context_length", "Context c (tokens)", ",.0f"), ("d_model", "Width d", ",.0f"),
-        ("n_layers", "Layers L", ",.0f"), ("n_params", "Parameters", ".3s"), ("loss", LOSS, ".4f"),
-        ("n_tokens", "Training tokens", ".3s"), ("gpu_hours", "GPU-hours", ",.0f"), ("days", "Days", ",.1f"),
-        ("memory_gib", "Training memory (GiB per GPU)", ",.1f"), ("kv_gib", "KV cache (GiB)", ",.2f"),
-        ("serving_gib", "Serving memory (GiB)", ",.1f"), ("energy_kwh", "Energy (kWh)", ",.0f"),
-        ("price", "Price (currency)", ",.0f"),
+def told(designs: pd.DataFrame) -> list[tuple[str, str, int | str]]:
+    """The lines of a tooltip over a design: column, title with unit, and how it is written (decimals, `count`, `text`)."""
+    lines: list[tuple[str, str, int | str]] = [
+        ("context_length", "Context c (tokens)", 0), ("d_model", "Width d", 0), ("n_layers", "Layers L", 0),
+        ("n_params", "Parameters", "count"), ("loss", "Loss (nats/token)", 4), ("n_tokens", "Training tokens", "count"),
+        ("gpu_hours", "GPU-hours", 0), ("days", "Days", 1), ("memory_gib", "Training memory (GiB per GPU)", 1),
+        ("kv_gib", "KV cache (GiB)", 2), ("serving_gib", "Serving memory (GiB)", 1), ("energy_kwh", "Energy (kWh)", 0),
+        ("price", "Price (currency)", 0), ("schedule", "Schedule", "text"), ("plan", "Plan", "text"),
+        ("why", "Infeasible because", "text"),
     ]  # fmt: skip
-    tips = [alt.Tooltip(f"{c}:Q", title=t, format=form) for c, t, form in lines if c in designs]
-    text = [("schedule", "Schedule"), ("plan", "Plan"), ("why", "Infeasible because")]
-    return tips + [alt.Tooltip(f"{c}:N", title=t) for c, t in text]
+    return [line for line in lines if line[0] in designs]
 
 
 def picks(facts: Facts, designs: pd.DataFrame) -> pd.DataFrame:
@@ -145,7 +142,7 @@ def directions(facts: Facts) -> str:
     return "both directions" if n == 2 else f"all {n} objectives" if n > 2 else "what is asked for"
 
 
-def baseline(facts: Facts, x: alt.X, y: alt.Y, tips: list[alt.Tooltip]) -> list[alt.Chart]:
+def baseline(facts: Facts, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     """The named baseline as a square with its name."""
     evidence = facts.result.evidence
     if evidence is None or evidence.baseline is None:
@@ -153,7 +150,7 @@ def baseline(facts: Facts, x: alt.X, y: alt.Y, tips: list[alt.Tooltip]) -> list[
     source = alt.Chart(alt.NamedData("designs")).transform_filter("datum.kind == 'baseline'")
     name = Path(str(evidence.baseline["name"]).rstrip("/").removesuffix("/config.json")).name
     return [
-        source.mark_point(shape="square", size=110, filled=True, color="@c3", stroke="@paper", opacity=1, clip=True).encode(x=x, y=y, tooltip=tips),
+        source.mark_point(shape="square", size=110, filled=True, color="@c3", stroke="@paper", opacity=1, clip=True, tooltip=ROW).encode(x=x, y=y),
         source.mark_text(text=name, dx=10, align="left", fontSize=12.5, color="@ink", clip=True).encode(x=x, y=y),
     ]  # fmt: skip
 

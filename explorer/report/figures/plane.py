@@ -57,22 +57,13 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
     )  # fmt: skip
     box = {"x": x.copy(), "x2": "c_high:Q", "y": y.copy(), "y2": "d_high:Q"}
     box["x"].shorthand, box["y"].shorthand = "c_low:Q", "d_low:Q"  # type: ignore[attr-defined]
-    tips = [
-        alt.Tooltip("context_length:Q", title="Context c (tokens)", format=",.0f"),
-        alt.Tooltip("d_model:Q", title="Width d", format=",.0f"),
-        alt.Tooltip("n_layers:Q", title="Best depth L", format=",.0f"),
-        alt.Tooltip("n_params:Q", title="Parameters", format=".3s"),
-        alt.Tooltip("limit:N", title="Limit"),
-        alt.Tooltip("outside:N", title="Law"),
-    ]
-    priced = [*tips[:4], alt.Tooltip("loss:Q", title=front.LOSS, format=".4f"), *tips[4:]]
     grid = alt.Chart(alt.NamedData("plane"))
     layers = [
-        grid.transform_filter("datum.ok == 0").mark_rect(color="@cell", strokeWidth=0).encode(**box, tooltip=tips),
-        grid.transform_filter("datum.ok == 1").mark_rect(strokeWidth=0).encode(**box, color=colour, tooltip=priced),
+        grid.transform_filter("datum.ok == 0").mark_rect(color="@cell", strokeWidth=0, tooltip=front.ROW).encode(**box),
+        grid.transform_filter("datum.ok == 1").mark_rect(strokeWidth=0, tooltip=front.ROW).encode(**box, color=colour),
         grid.transform_filter("datum.ok == 1 && datum.far == 1 && datum.mixed == 1")
-        .mark_point(shape="stroke", angle=45, size=22, color="@paper", opacity=0.55, strokeWidth=1)
-        .encode(x=x, y=y, tooltip=priced),
+        .mark_point(shape="stroke", angle=45, size=22, color="@paper", opacity=0.55, strokeWidth=1, tooltip=front.ROW)
+        .encode(x=x, y=y),
         alt.Chart(alt.NamedData("lines"))
         .mark_line(strokeWidth=1.75, color="@ink", clip=True)
         .encode(
@@ -99,12 +90,12 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         ),
         alt.Chart(alt.NamedData("designs"))
         .transform_filter("datum.front == 1")
-        .mark_point(filled=True, size=55 if len(facts.result.front) <= front.CROWD else 12, color="@hot", stroke="@paper", strokeWidth=1 if len(facts.result.front) <= front.CROWD else 0, opacity=alt.expr("dim ? 0.3 : 1"))
-        .encode(x=x, y=y, tooltip=front.tooltips(designs))
+        .mark_point(filled=True, size=55 if len(facts.result.front) <= front.CROWD else 12, color="@hot", stroke="@paper", strokeWidth=1 if len(facts.result.front) <= front.CROWD else 0, opacity=alt.expr("dim ? 0.3 : 1"), tooltip=front.ROW)
+        .encode(x=x, y=y)
         .add_params(alt.selection_interval(name="brush", zoom=False)),
         alt.Chart(alt.NamedData("selected"))
-        .mark_point(filled=False, size=160, color="@hot", strokeWidth=2.5)
-        .encode(x=x, y=y, tooltip=front.tooltips(designs)),
+        .mark_point(filled=False, size=160, color="@hot", strokeWidth=2.5, tooltip=front.ROW)
+        .encode(x=x, y=y),
     ]  # fmt: skip
     return Chart(
         name="plane",
@@ -128,6 +119,13 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         table=table(facts, cells),
         height=500,
     )  # fmt: skip
+
+
+TOLD = (
+    ("context_length", "Context c (tokens)", 0), ("d_model", "Width d", 0), ("n_layers", "Best depth L", 0),
+    ("n_params", "Parameters", "count"), ("loss", "Loss (nats/token)", 4), ("limit", "Limit", "text"), ("outside", "Law", "text"),
+)  # fmt: skip
+"""The lines of a tooltip over a cell, as those over a design."""
 
 
 def cells_of(facts: Facts) -> pd.DataFrame:
