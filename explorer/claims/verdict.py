@@ -196,9 +196,8 @@ def _decider(trade: Trade, open_ones: list[Statement]) -> str:
     said = []
     for s in open_ones:
         decider = trade.deciders.get(s.name)
-        if decider is None:
-            decider = "no prior by itself: it takes runs at this budget"
-        said.append(f"{OPEN[s.name]}: {decider}")
+        hangs = f"most on {decider}" if decider else "on no prior by itself: it takes runs at this budget"
+        said.append(f"{OPEN[s.name]} hangs {hangs}")
     return "; ".join(said)
 
 

@@ -13,6 +13,8 @@ from explorer.report import words
 from explorer.report.facts import Facts
 from explorer.report.figures.anatomy import fullest, parts
 
+IDEA = "The idea that a smaller width with a longer context makes more sense"
+"""What the verdict is about, in full where a reader meets it first."""
 STATUS_MARKS = {"holds": "●", "fails": "✕", "undecided": "◐", "depends": "◐"}
 
 
@@ -169,8 +171,8 @@ def trade_sentence(facts: Facts) -> str:
         sure = f" (probability that it holds: {words.probability(verdict.statements['holds'].probability.central)})"
     elif not verdict.with_interval:
         sure = " at the law's central values, without interval"
-    called = {"holds": "The idea holds", "fails": "The idea fails", "undecided": "The idea is undecided"}
-    return f"{called[verdict.status]} for this budget on {asked.corpus}{sure}: {moves(asked.width.nats, asked.context.nats, a, c)}."
+    called = {"holds": "holds", "fails": "fails", "undecided": "is undecided"}[verdict.status]
+    return f"{IDEA} {called} for this budget on {asked.corpus}{sure}: {moves(asked.width.nats, asked.context.nats, a, c)}."
 
 
 def moves(width: Estimate, context: Estimate, a: Arm, c: Arm) -> str:

@@ -59,7 +59,7 @@ def test_undecided_says_what_would_decide_it(made):
     assert v.status == "undecided"
     assert "it is undecided whether" in v.sentence
     assert "37% to 53%" in v.sentence
-    assert "whether trading width pays: " in v.undecided_because
+    assert "whether trading width pays hangs most on " in v.undecided_because
     assert "what would settle it: " in v.undecided_because
 
 

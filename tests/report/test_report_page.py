@@ -108,7 +108,7 @@ def test_the_first_screen_answers_in_two_sentences() -> None:
         "days",
     ):
         assert said in first
-    assert "The idea fails for this budget on books" in second
+    assert f"{story.IDEA} fails for this budget on books" in second
     assert "4%" in second
     assert "0.0016 nats" in second
     figures = page().split('class="cards"')[1].split("</section>")[0]

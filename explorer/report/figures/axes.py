@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import altair as alt
 
 from explorer.catalog.metrics import METRICS, Metric
@@ -35,21 +33,21 @@ def title(metric: Metric) -> str:
     return f"{metric.label} ({unit(metric)})"
 
 
-def context(field: str = "context_length", **given: Any) -> alt.X:
-    """A horizontal axis of context lengths in doublings."""
+def context(field: str = "context_length", padding: int = 0) -> alt.X:
+    """A horizontal axis of context lengths in doublings, with so many pixels to spare at its ends."""
     return alt.X(
         f"{field}:Q",
         title=title(METRICS["context_length"]),
-        scale=alt.Scale(type="log", base=2, nice=False),
+        scale=alt.Scale(type="log", base=2, nice=False, padding=padding),
         axis=alt.Axis(values=POWERS_OF_TWO, labelExpr=TOKENS, labelFlush=False),
-        **given,
     )
 
 
 def along(metric: Metric, field: str) -> alt.X:
     """A horizontal axis for any metric: doublings where ratios matter."""
     if metric.name == "context_length":
-        return context(field)
+        # Marks at the ends of the axis stand whole.
+        return context(field, padding=10)
     if metric.scale == "log2":
         scale = alt.Scale(type="log", nice=False, padding=12)
         return alt.X(f"{field}:Q", title=title(metric), scale=scale, axis=alt.Axis(format="~s", tickCount=6))

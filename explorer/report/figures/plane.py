@@ -257,12 +257,14 @@ def takeaway(facts: Facts, cells: pd.DataFrame) -> str:
     best = ok.loc[ok["above"].idxmin()]  # type: ignore[call-overload]
     ratio = float(best["context_length"]) / float(best["d_model"])
     crossing = crossover_ratio(facts)
+    # As many digits as tell the two apart.
+    digits = 3 if crossing and words.number(ratio, 2) == words.number(crossing, 2) else 2
     beyond = "" if not crossing else (
-        f", {'beyond' if ratio > crossing else 'short of'} the FLOP crossover at c = {words.number(crossing, 2)} d"
+        f", {'beyond' if ratio > crossing else 'short of'} the FLOP crossover at c = {words.number(crossing, digits)} d"
     )  # fmt: skip
     return (
         f"The best cell has c = {words.whole(best['context_length'])} tokens at d = {words.whole(best['d_model'])}, "
-        f"{words.number(ratio, 2)} times its width{beyond}; cells within 0.01 nats of it (less than seed noise) reach "
+        f"{words.number(ratio, digits)} times its width{beyond}; cells within 0.01 nats of it (less than seed noise) reach "
         f"from c = {words.whole(near['context_length'].min())} to {words.whole(near['context_length'].max())} tokens "
         f"and from d = {words.whole(near['d_model'].min())} to {words.whole(near['d_model'].max())}. "
         f"Of the feasible cells, {words.percent(float(ok['far'].mean()))} lie outside the law's domain."
