@@ -19,8 +19,7 @@ from explorer.cost.hardware import Hardware
 from explorer.cost.memory import (
     RESERVED_PER_ALLOCATED,
     outside_allocator_bytes,
-    peak_allocated_bytes,
-    peak_reserved_bytes,
+    peaks_bytes,
     stage_instants,
 )
 from explorer.cost.plans import NUMERIC, Setting, enumerate_plans, plan_is_possible
@@ -324,8 +323,7 @@ def _planned(
             some = {name: column.reshape(-1)[chunk] for name, column in numbers.items()}
             chosen = plan.with_(**some, global_batch=batch.reshape(-1)[chunk])
             rows = _rows(design, seconds.shape, chunk)
-            peak.reshape(-1)[chunk] = peak_allocated_bytes(rows, chosen)
-            reserved.reshape(-1)[chunk] = peak_reserved_bytes(rows, chosen)
+            peak.reshape(-1)[chunk], reserved.reshape(-1)[chunk] = peaks_bytes(rows, chosen)
     device = reserved + outside_allocator_bytes(setting.plan.with_(data_parallel=hardware.n_gpus))
     return Planned(
         step_seconds=seconds,

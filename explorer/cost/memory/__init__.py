@@ -17,6 +17,7 @@ from explorer.cost.memory.peak import (
     peak_allocated_bytes,
     peak_device_bytes,
     peak_reserved_bytes,
+    peaks_bytes,
     stage_instants,
 )
 
@@ -28,5 +29,6 @@ __all__ = [
     "peak_allocated_bytes",
     "peak_device_bytes",
     "peak_reserved_bytes",
+    "peaks_bytes",
     "stage_instants",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 
 from explorer.catalog.overheads import overheads
 from explorer.cost.activations import Ledger
-from explorer.cost.memory.instants import Instant, fullest, larger, largest, largest_at
+from explorer.cost.memory.instants import Instant, larger, largest, largest_at
 from explorer.cost.memory.stages import Stages
 from explorer.units import GIB, Num
 
@@ -73,11 +73,17 @@ def memory(design: Design, plan: Plan, accelerator: Accelerator | None = None) -
     )
 
 
-def peak_allocated_bytes(design: Design, plan: Plan) -> Num:
-    """The largest instant alone, in few operations at the full shape of design × plan."""
+def peaks_bytes(design: Design, plan: Plan) -> tuple[Num, Num]:
+    """The allocated and the reserved peak, in few operations at the full shape of design × plan."""
     state = Stages.of(design, plan)
-    layers = state.layers
-    return largest_at(state.moments, layers)
+    reserved = RESERVED_PER_ALLOCATED * largest_at(_held(state), state.layers)
+    return largest_at(state.moments, state.layers), reserved
+
+
+def peak_allocated_bytes(design: Design, plan: Plan) -> Num:
+    """The largest instant alone."""
+    state = Stages.of(design, plan)
+    return largest_at(state.moments, state.layers)
 
 
 def peak_device_bytes(design: Design, plan: Plan, accelerator: Accelerator | None = None) -> Num:
@@ -87,8 +93,8 @@ def peak_device_bytes(design: Design, plan: Plan, accelerator: Accelerator | Non
 
 def peak_reserved_bytes(design: Design, plan: Plan) -> Num:
     """What PyTorch's allocator holds at the fullest moment, fragmentation included."""
-    layers = fullest(design.n_layers, plan.pipeline_parallel)
-    return RESERVED_PER_ALLOCATED * largest_at(stage_instants(design, plan), layers)
+    state = Stages.of(design, plan)
+    return RESERVED_PER_ALLOCATED * largest_at(_held(state), state.layers)
 
 
 def stage_instants(design: Design, plan: Plan) -> dict[str, Instant]:
@@ -97,7 +103,10 @@ def stage_instants(design: Design, plan: Plan) -> dict[str, Instant]:
     `RESERVED_PER_ALLOCATED` times the largest, at the layers of a stage (n_layers over the pipeline's
     stages, rounded up), is reserved. All but the loss's backward pass equal what is allocated.
     """
-    state = Stages.of(design, plan)
+    return _held(Stages.of(design, plan))
+
+
+def _held(state: Stages) -> dict[str, Instant]:
     loss = state.moments["loss, backward"]
     held = Instant(loss.per_layer, loss.outside + state.stranded)
     return {**state.moments, "loss, backward": held}
