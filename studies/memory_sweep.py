@@ -12,13 +12,13 @@ from pathlib import Path
 import pandas as pd
 
 import explorer
-from explorer.units import GB
+from explorer.units import GB, QUANTILES
 
 MEMORIES_GB = (24, 40, 80, 141)
 
 
 def sweep(study: Path, memories_gb: tuple[int, ...] = MEMORIES_GB) -> pd.DataFrame:
-    """One row per memory limit and pick: context_length, d_model, n_layers, loss (nats per token)."""
+    """One row per memory limit and pick: context_length, d_model, n_layers, loss with its 5, 50 and 95% (nats per token)."""
     budget = explorer.load(study)
     # A card of 141 GB is an H200: an H100's compute with more memory.
     hardware = budget.hardware.model_copy(update={"accelerator": "h200-sxm-141gb"})
@@ -37,6 +37,7 @@ def sweep(study: Path, memories_gb: tuple[int, ...] = MEMORIES_GB) -> pd.DataFra
                     "n_layers": int(design["n_layers"]),
                     "n_params": int(design["n_params"]),
                     "loss_nats": round(float(design["loss"]), 4),
+                    **{f"loss_{q}_nats": round(float(design[f"loss_{q}"]), 3) for q in QUANTILES},
                     "peak_device_gb": round(float(design["peak_device_bytes"]) / GB, 1),
                 }
             )

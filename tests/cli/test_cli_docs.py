@@ -132,7 +132,7 @@ def test_the_notebooks_run_and_show_what_they_show(path: Path, monkeypatch: pyte
     shown = "".join(
         "".join(o["data"].get("text/html", ())) for c in stored["cells"] for o in c.get("outputs", ())
     )
-    assert "loss (nats/token)" in shown
+    assert "loss (nats/token" in shown
     assert "probability (90% interval)" in shown
 
 
