@@ -124,6 +124,9 @@ def _public(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     shown = {k: _public(v) for k, v in node.items() if k not in OWN_KEYWORDS}
+    if "description" in node and "anyOf" in node:
+        # Editors show the form that a value has in place of the field, which says more.
+        shown["anyOf"] = [{k: v for k, v in form.items() if k != "description"} for form in shown["anyOf"]]
     if "x-names" in node:
         from explorer.budget.names import known
 
