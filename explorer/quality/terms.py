@@ -111,10 +111,16 @@ def aspect_factor(coefficients: Coefficients, aspect: Num | None, n_params: Num)
     if aspect is None or not np.any(coefficients.kappa):
         return 1.0
     k = coefficients.lead(_ndim(aspect, n_params))
+    return cast(Num, np.exp(k.kappa * np.square(np.log(aspect) - best_log_aspect(k, n_params))))
+
+
+def best_log_aspect(coefficients: Coefficients, n_params: Num) -> Num:
+    """Log of the ratio d_model / n_layers at which the aspect factor is 1; it may drift with the size."""
+    k = coefficients.lead(_ndim(n_params))
     best = k.log_aspect + k.aspect_drift * np.log(np.divide(n_params, _ASPECT_PARAMS))
     if np.any(k.levine):
         best = best + k.levine * (levine_log_aspect(n_params) - best)
-    return cast(Num, np.exp(k.kappa * np.square(np.log(aspect) - best)))
+    return cast(Num, best)
 
 
 def levine_log_aspect(n_params: Num) -> Num:

@@ -38,7 +38,7 @@ from explorer.units import FloatArray, Num
 if TYPE_CHECKING:
     from explorer.budget import Budget
     from explorer.cost import Planned
-    from explorer.search.sweep import Block, Dominated
+    from explorer.search.sweep import Sweep
 
 HOUR, DAY = 3600.0, 86400.0
 FOLDED = 0.8
@@ -264,15 +264,15 @@ class Problem:
     @property
     def unbounded(self) -> tuple[str, ...]:
         """Objectives that enumeration has no bound for."""
-        from explorer.search.sweep import unbounded
+        from explorer.search.bounds import unbounded
 
         return unbounded(self)
 
-    def sweep(self, dominated: Dominated) -> Iterator[Block]:
+    def blocks(self) -> Sweep:
         """The whole lattice block by block, for enumeration (see `sweep`)."""
-        from explorer.search.sweep import sweep
+        from explorer.search.sweep import Sweep
 
-        return sweep(self, dominated)
+        return Sweep(self)
 
     # --- as a search asks -------------------------------------------------------------------------
 
@@ -332,7 +332,7 @@ class Problem:
 
     def estimate(self, points: IntArray) -> FloatArray:
         """(n, m) coordinates of the objectives by closed forms alone: no plan is looked for."""
-        from explorer.search.sweep import estimate
+        from explorer.search.estimate import estimate
 
         found = np.empty((len(points), len(self.objectives)))
         for rows, design in self.lattice.tables(points):

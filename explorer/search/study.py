@@ -19,7 +19,7 @@ import optuna
 from explorer.search.agreement import Failure
 from explorer.search.evaluators import Evaluator, name_of, resolve
 from explorer.search.exact import Exact, exact_front
-from explorer.search.front import Ruler, nondominated
+from explorer.search.front import nondominated
 from explorer.search.outcome import Outcome, SearchProblem
 from explorer.search.samplers import InOrder, make, make_shared
 from explorer.search.shared import HEARTBEAT_SECONDS, SharedStudy, column_table, open_storage
@@ -177,7 +177,7 @@ class _Run:
         )
         describe(self.study, [o.name for o in problem.objectives])
         self.identity = _identity(problem, sampler, seed)
-        self.ruler = Ruler.of(exact.coordinates) if len(exact.points) else None
+        self.ruler = exact.ruler()
         self.points: list[IntArray] = []
         self.outcomes: list[Outcome] = []
         self.columns: list[Mapping[str, np.ndarray[Any, Any]]] = []

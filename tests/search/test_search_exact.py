@@ -1,5 +1,8 @@
 """The exact front against plain brute force: toy problems, random problems, a real budget."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,8 +10,11 @@ from hypothesis import strategies as st
 from search_toy import Toy, toy_lattice
 
 from explorer import budget, pipeline
+from explorer.search import bounds, sweep
+from explorer.search.blocks import dominated
+from explorer.search.crew import Crew
 from explorer.search.exact import exact_front
-from explorer.search.front import Objective, nondominated
+from explorer.search.front import Objective, hypervolume, nondominated
 from explorer.search.outcome import Outcome
 from explorer.search.problem import Problem
 
@@ -139,3 +145,117 @@ def test_a_lattice_too_large_to_weigh_keeps_the_best_design_s_levers(tmp_path, m
     kept = f"d_head {best['d_head']:g}"
     assert any(kept in note and "the trade keeps" in note for note in result.notes)
     assert result.trade.n_designs < problem.lattice.size / 3
+
+
+BOUNDED = (
+    "[{minimize: loss}, {minimize: gpu_hours}, {minimize: days}, {minimize: step_seconds}, "
+    "{maximize: tokens_per_second_per_gpu}, {maximize: n_tokens}, {minimize: n_params}, {minimize: serving_bytes}]"
+)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {
+            "training": "{gpu_hours: 2k, tokens: 30B}",
+            "gpus": 8,
+            "kv": "[all, 1, 2, 4]",
+            "d_head": "[32, 64, 128]",
+        },
+        {
+            "training": "{flops: 1e21}",
+            "gpus": 2,
+            "ffn": "[{kind: gelu, ratio: 4}, {kind: swiglu, ratio: 2.6667}]",
+        },
+    ],
+)
+def test_no_design_is_better_than_its_bound_or_that_of_a_block_it_lies_in(tmp_path, changes):
+    problem = small(tmp_path, **{"objectives": BOUNDED} | changes)
+    lattice = problem.lattice
+    points = lattice.points(
+        np.random.default_rng(0).choice(lattice.listed, min(4000, lattice.listed), replace=False)
+    )
+    points = points[lattice.valid(points)]
+    outcome = problem.outcome(points)
+    for rows, design in lattice.tables(points):
+        alone = np.stack(bounds.coordinates(problem, bounds.Ends.of(problem, design)), axis=1)
+        good = outcome.feasible[rows]
+        assert good.any()
+        assert (alone[good] <= outcome.coordinates[rows][good]).all()
+    # Of all blocks together: each feasible design is no better than one of the corners.
+    corners = sweep.Sweep(problem).rest(set())
+    found = outcome.coordinates[outcome.feasible]
+    assert (corners[None] <= found[:, None]).all(axis=2).any(axis=1).all()
+
+
+@pytest.mark.parametrize("objectives", ["[{minimize: loss}, {maximize: context_length}]",
+                                        "[{minimize: loss}, {maximize: context_length}, {minimize: n_params}]"])  # fmt: skip
+def test_stopped_early_the_bound_holds_and_tightens_to_nothing(tmp_path, monkeypatch, objectives):
+    monkeypatch.setattr(sweep, "MOST_CELLS", 100)
+    problem = small(tmp_path, objectives=objectives)
+    truth = exact_front(problem)
+    assert truth.complete
+    gaps = []
+    for share in (0.05, 0.3, 0.6, 0.9, 1.0):
+        some = exact_front(problem, most=share * problem.lattice.size)
+        assert some.n_proved + some.n_undecided == problem.lattice.size
+        reference = some.ruler().reference
+        best = hypervolume(truth.coordinates, reference)
+        own = hypervolume(some.coordinates, reference)
+        assert own <= best <= some.ruler().hypervolume * (1 + 1e-12)
+        gaps.append(1 - own / some.ruler().hypervolume)
+    assert gaps[0] > 0.01
+    assert gaps[-1] == 0
+
+
+def test_what_has_no_bound_has_none_when_stopped_early():
+    toy = Toy(
+        lattice=toy_lattice(d_model=np.arange(256.0, 4097.0, 64.0), vocab_size=np.arange(1.0, 5.0) * 32e3)
+    )
+    some = exact_front(toy, most=1000)
+    assert not some.complete
+    assert some.undecided is None
+    assert some.ruler().hypervolume == np.inf
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 4))
+def test_beaten_is_as_good_in_all_and_better_in_one(seed, m):
+    rng = np.random.default_rng(seed)
+    rows, front = rng.integers(0, 6, (60, m)).astype(float), rng.integers(0, 6, (9, m)).astype(float)
+    plain = ((front[None] <= rows[:, None]).all(axis=2) & (front[None] < rows[:, None]).any(axis=2)).any(
+        axis=1
+    )
+    np.testing.assert_array_equal(dominated(rows, front), plain)
+
+
+def test_workers_change_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("explorer.search.crew.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(sweep, "MOST_CELLS", 300)
+    problem = small(tmp_path, kv="[all, 4]", d_head="[64, 128]")
+    alone, together = (exact_front(problem, workers=n) for n in (1, 3))
+    assert alone.n_evaluated == together.n_evaluated
+    np.testing.assert_array_equal(alone.points, together.points)
+    np.testing.assert_array_equal(alone.coordinates, together.coordinates)
+
+
+def test_a_killed_worker_s_task_is_done_by_another():
+    first = os.getpid()
+
+    def work(task):
+        if task == 3 and os.getpid() != first:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return task * task
+
+    with Crew(work, 2, patience=0.0) as crew:
+        assert crew.map(range(8)) == [k * k for k in range(8)]
+        assert crew.map(range(5)) == [k * k for k in range(5)]
+
+
+def test_what_a_task_raises_is_raised():
+    def work(task):
+        raise ValueError(f"task {task}")
+
+    with Crew(work, 2, patience=0.0) as crew, pytest.raises(ValueError, match="task"):
+        crew.map(range(4))
