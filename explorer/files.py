@@ -6,7 +6,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -40,6 +40,13 @@ def write_bytes(path: Path, data: bytes) -> None:
             scratch.unlink(missing_ok=True)
     except OSError as error:
         raise ExplorerError(f"{path}: must be a file that can be written, got: {error.strerror}") from None
+
+
+def clear_scratch(folder: Path, names: Iterable[str]) -> None:
+    """Take away what processes that died left half written of the files called `names`."""
+    for name in names:
+        for scratch in folder.glob(f".{name}.*"):
+            scratch.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

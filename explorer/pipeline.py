@@ -152,12 +152,15 @@ def run_in(
     replaces it.
     """
     from explorer.budget import dump
-    from explorer.files import only_one, write_text
+    from explorer.files import clear_scratch, only_one, write_text
 
     budget = with_search(budget, trials=trials, seed=seed, sampler=sampler)
     # Processes that share a study may share the folder too: what they write there is the same.
     with only_one(folder) if storage is None else nullcontext():
         _open(folder, budget, force)
+        if storage is None:
+            # Nobody else writes here.
+            clear_scratch(folder, _OWN_FILES)
         fresh = not (folder / "budget.yaml").exists()
         write_text(folder / "budget.yaml", dump(budget))
         try:

@@ -8,46 +8,62 @@ from typing import Any
 
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal._storage import JournalOperation
+from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 
 
-def set_user_attributes(storage: BaseStorage, trial_id: int, attributes: Mapping[str, Any]) -> None:
-    """Set user attributes that a running trial does not have yet.
+def set_attributes(
+    storage: BaseStorage, trial_id: int, user: Mapping[str, Any], constraints: Mapping[str, float]
+) -> None:
+    """Set user attributes and constraints (met at or below zero) that a running trial does not have yet.
 
     Raises UpdateFinishedTrialError, as Optuna does, where the trial was taken for lost meanwhile.
     """
+    # As `Trial.set_constraint` names them.
+    system = {f"{_CONSTRAINTS_KEY}:{name}": excess for name, excess in constraints.items()}
     # A study wraps a database in a cache, which reads a running trial from the database itself.
     kept = getattr(storage, "_backend", storage)
     if isinstance(storage, JournalStorage):
-        _journalled(storage, trial_id, attributes)
+        _journalled(storage, trial_id, user, system)
     elif isinstance(kept, RDBStorage):
-        _inserted(kept, trial_id, attributes)
+        _inserted(kept, trial_id, user, system)
     else:
-        for name, value in attributes.items():
+        for name, value in user.items():
             storage.set_trial_user_attr(trial_id, name, value)
+        for name, value in system.items():
+            storage.set_trial_system_attr(trial_id, name, value)
 
 
-def _journalled(storage: JournalStorage, trial_id: int, attributes: Mapping[str, Any]) -> None:
+def _journalled(
+    storage: JournalStorage, trial_id: int, user: Mapping[str, Any], system: Mapping[str, Any]
+) -> None:
     """One append of as many records as there are attributes."""
     with storage._thread_lock:
-        record = {
-            "op_code": JournalOperation.SET_TRIAL_USER_ATTR,
-            "worker_id": storage._replay_result.worker_id,
-            "trial_id": trial_id,
-        }
+        head = {"worker_id": storage._replay_result.worker_id, "trial_id": trial_id}
         storage._backend.append_logs(
-            [{**record, "user_attr": {name: value}} for name, value in attributes.items()]
+            [
+                {"op_code": operation, **head, kind: {name: value}}
+                for operation, kind, attributes in (
+                    (JournalOperation.SET_TRIAL_USER_ATTR, "user_attr", user),
+                    (JournalOperation.SET_TRIAL_SYSTEM_ATTR, "system_attr", system),
+                )
+                for name, value in attributes.items()
+            ]
         )
         storage._sync_with_backend()
 
 
-def _inserted(storage: RDBStorage, trial_id: int, attributes: Mapping[str, Any]) -> None:
+def _inserted(storage: RDBStorage, trial_id: int, user: Mapping[str, Any], system: Mapping[str, Any]) -> None:
     """One transaction."""
     from optuna.storages._rdb import models
 
     with storage.scoped_session() as session, session.begin():
         trial: Any = models.TrialModel.find_or_raise_by_id(trial_id, session)
         storage.check_trial_is_updatable(trial_id, trial.state)
-        session.add_all(
-            models.TrialUserAttributeModel(trial_id=trial_id, key=name, value_json=json.dumps(value))
-            for name, value in attributes.items()
-        )
+        for row, attributes in (
+            (models.TrialUserAttributeModel, user),
+            (models.TrialSystemAttributeModel, system),
+        ):
+            session.add_all(
+                row(trial_id=trial_id, key=name, value_json=json.dumps(value))
+                for name, value in attributes.items()
+            )

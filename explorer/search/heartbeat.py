@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 RETRIES = 3
 """A design that takes its worker down every time is given up after so many tries more."""
+VARIABLES = "variables"
+"""Study attribute: the parameters that a whole design has."""
 BEAT, BLAMED = "explorer:beat", "explorer:blamed"
 ORIGIN, HISTORY = "failed_trial", "retry_history"
 """Optuna's own names for what a repeated trial repeats (`RetryHeartbeatStaleTrialCallback`)."""
@@ -103,6 +105,8 @@ def queue_again(study: optuna.Study, trial: FrozenTrial, blamed: bool = True) ->
     """Queue a lost trial's design again, unless it was to blame too often."""
     if not is_lost(trial):
         return
+    # A worker may have died while it wrote a design down: half of one is none, and it is drawn again.
+    whole = set(study.user_attrs.get(VARIABLES, ())) <= set(trial.params)
     attributes = {
         ORIGIN: origin(trial),
         HISTORY: [*history(trial), trial.number],
@@ -111,8 +115,8 @@ def queue_again(study: optuna.Study, trial: FrozenTrial, blamed: bool = True) ->
     study.add_trial(
         optuna.trial.create_trial(
             state=TrialState.WAITING,
-            params=trial.params,
-            distributions=trial.distributions,
+            params=trial.params if whole else {},
+            distributions=trial.distributions if whole else {},
             system_attrs=attributes,
         )
     )

@@ -47,12 +47,15 @@ class MeasuredSampler(AutoSampler):
     ) -> dict[str, Any]:
         """The candidate, not asked before, that promises most."""
         before = [t for t in study.get_trials(deepcopy=False) if t.number < trial.number]
-        asked = [t for t in before if t.params and not is_lost(t)]
+        # Others may be writing their designs down, or died over it.
+        n = len(self.variables.distributions)
+        drawn = [t for t in before if len(t.params) == n]
+        asked = [t for t in drawn if not is_lost(t)]
         told = [t for t in asked if t.state == TrialState.COMPLETE]
         running = [t for t in asked if not t.state.is_finished()]
         # Workers that are choosing at this moment: they take the best candidates, this one the next best.
-        turn = sum(t.state == TrialState.RUNNING and not t.params for t in before)
-        candidates = self._candidates([t for t in before if t.params])
+        turn = sum(t.state == TrialState.RUNNING and len(t.params) < n for t in before)
+        candidates = self._candidates(drawn)
         if len(told) < LEAST_TOLD:
             best = min(turn, len(candidates) - 1)
         else:

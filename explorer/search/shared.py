@@ -1,7 +1,8 @@
 """A study that lives in a storage: one process or many ask, evaluate and tell the same one.
 
 Every trial is written when it is told. A worker that dies in mid-trial stops showing signs of life (see
-`heartbeat`); another worker notices, and the trial is run again. The design of proposal k depends on k
+`heartbeat`), and on its own machine its process is gone (see `presence`); another worker notices, and the
+trial is run again. The design of proposal k depends on k
 alone where the model decides (`auto`), so the workers together ask for what one process would have asked.
 """
 
@@ -11,7 +12,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from optuna.storages._heartbeat import BaseHeartbeat, get_heartbeat_thread
 from optuna.trial import FrozenTrial, TrialState
 
 from explorer.errors import ExplorerError
-from explorer.search.attributes import set_user_attributes
+from explorer.search.attributes import set_attributes
 from explorer.search.evaluators import Evaluator, measure
 from explorer.search.heartbeat import (
+    VARIABLES,
     WatchedJournal,
     WatchedProxy,
     give_up,
@@ -35,6 +37,7 @@ from explorer.search.heartbeat import (
     queue_again,
 )
 from explorer.search.outcome import SearchProblem
+from explorer.search.presence import Presence
 from explorer.search.space import IntArray
 from explorer.search.storage import check_identity, describe, journal_file
 from explorer.search.variables import Variables
@@ -126,6 +129,7 @@ class SharedStudy:
         self.grace = SILENCE * (beats.get_heartbeat_interval() or 0) if beats else 0
         self.variables = Variables(problem.lattice)
         self._silent_since: dict[int, float] = {}
+        self._presence: Presence | None = None
         with self._reachable():
             self.study = optuna.create_study(
                 study_name=problem.name,
@@ -140,6 +144,8 @@ class SharedStudy:
             )  # fmt: skip
             check_identity(self.study, identity, self.where, fix)
             describe(self.study, [o.name for o in problem.objectives])
+            if VARIABLES not in self.study.user_attrs:
+                self.study.set_user_attr(VARIABLES, list(self.variables.distributions))
 
     def want(self, trials: int) -> None:
         """Say how many trials the study is to have; workers end with them."""
@@ -153,7 +159,7 @@ class SharedStudy:
         `trials` counts where the study does not say. Returns how many trials were told here.
         """
         here = 0
-        with self._reachable():
+        with self._reachable(), self._present():
             while True:
                 found = self.study.get_trials(deepcopy=False)
                 if self._reap(found):
@@ -175,18 +181,18 @@ class SharedStudy:
         """Queue again what dead workers left behind; True where that was something."""
         running = [t for t in trials if t.state == TrialState.RUNNING]
         lost = left_behind(trials)
-        if self.alone:
+        if (running or lost) and (self.alone or (self._presence and self._presence.alone())):
             for trial in running:
                 give_up(self.study, trial, blamed=False)
             for trial in lost:
                 queue_again(self.study, trial, blamed=False)
-            return bool(running or lost)
+            return True
         with _quiet():
             optuna.storages.fail_stale_trials(self.study)
         # Two moments that no heartbeat tells of: a worker died before its trial had a design and a first
         # heartbeat, or while it queued another's trial again.
         now = time.monotonic()
-        silent = [t for t in running if not t.params and self.variables.distributions]
+        silent = [t for t in running if len(t.params) < len(self.variables.distributions)]
         since = {t.number: self._silent_since.get(t.number, now) for t in (*silent, *lost)}
         self._silent_since = since
         overdue = [t for t in (*silent, *lost) if now - since[t.number] > self.grace]
@@ -235,9 +241,7 @@ class SharedStudy:
         for objective, figure in zip(self.problem.objectives, found.figures, strict=True):
             if math.isnan(figure):
                 raise ExplorerError(f"a design must have a figure for {objective.name}, got none")
-        set_user_attributes(self.study._storage, trial._trial_id, found.columns)
-        for name, excess in found.constraints.items():
-            trial.set_constraint(name, excess)
+        set_attributes(self.study._storage, trial._trial_id, found.columns, found.constraints)
         return found.figures
 
     def results(self, wanted: int) -> tuple[IntArray, list[FrozenTrial]]:
@@ -250,6 +254,22 @@ class SharedStudy:
         """The trials of the first `wanted` proposals that failed for good, in order of proposal."""
         trials = sorted(ended(self.study.get_trials(deepcopy=False)).items())
         return [t for k, t in trials if k < wanted and t.state == TrialState.FAIL]
+
+    @contextmanager
+    def _present(self) -> Iterator[None]:
+        """Be known as one of the study's workers."""
+        if self.alone:
+            yield
+            return
+        self._presence = Presence(self.study)
+        try:
+            yield
+        except BaseException:
+            # Whatever went wrong is what is told.
+            with suppress(Exception):
+                self._presence.leave()
+            raise
+        self._presence.leave()
 
     @contextmanager
     def _reachable(self) -> Iterator[None]:

@@ -1,24 +1,34 @@
-"""How much faster two workers are than one, for an evaluator that takes a moment: `bench_workers.py [SECONDS] [URL]`.
+"""How much faster two workers are than one, for evaluators that take a moment.
 
-Each trial waits SECONDS (default 1) as a training run on another machine would; 24 trials per round, in a
-journal file or in the storage at URL. Counted from the first trial's start to the last one's end, by the
-study's own clock: what it takes to start Python is not the search's.
+    python tests/benchmarks/bench_workers.py [--seconds 0.2 1 4] [--trials 16] [--markdown]
+
+Each trial waits so many seconds as a training run on another machine would. Every storage that can be
+started here is tried. Rates are counted while all workers are at it, by the evaluator's own clock: what it
+takes to start Python is not the search's. `--markdown` writes the table into the README between its markers.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
-import optuna
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from explorer.search.shared import open_storage
+# ruff: noqa: E402
+from storages import Missing, postgres, proxy
 
+README = Path(__file__).parents[2] / "README.md"
+BEGIN, END = "<!-- workers:begin -->", "<!-- workers:end -->"
 BUDGET = """
-name: workers-{n}
+name: {name}
 budget: {{parameters: 3B, training: {{gpu_hours: 2k}}}}
 hardware: {{accelerator: h100-sxm-80gb, gpus: 8}}
 space:
@@ -27,46 +37,84 @@ space:
   n_layers: {{from: 8, to: 40}}
 search: {{trials: {trials}}}
 """
-TRIALS = 24
+EVALUATOR = """
+import os, time
+
+def train(design):
+    with open({log!r}, "a") as log:
+        log.write(f"{{os.getpid()}} {{time.time()}}\\n")
+    time.sleep({seconds})
+    return {{"step_seconds": 1.1 * design["step_seconds"]}}
+"""
 
 
-def seconds(folder: Path, n_workers: int, url: str) -> float:
-    """From the first start to the last end of a study that `n_workers` processes work on."""
-    budget = folder / f"workers-{n_workers}.yaml"
-    budget.write_text(BUDGET.format(n=n_workers, trials=TRIALS), "utf-8")
-    where = url or str(folder / "study.log")
-    command = [sys.executable, "-m", "explorer", "worker", str(budget), "--storage", where]
-    workers = [
-        subprocess.Popen(
-            [*command, "--evaluator", "slow:train", "--quiet"], cwd=folder, stdout=subprocess.DEVNULL
-        )
-        for _ in range(n_workers)
+def seconds_per_trial(kind: str, url: str, n_workers: int, seconds: float, trials: int) -> float:
+    """From one trial's start to the next, all workers together, while all of them have work."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        log = folder / "starts"
+        name = f"{kind}-{n_workers}-{seconds:g}".replace(" ", "-")
+        (folder / "budget.yaml").write_text(BUDGET.format(name=name, trials=trials), "utf-8")
+        (folder / "slow.py").write_text(EVALUATOR.format(log=str(log), seconds=seconds), "utf-8")
+        where = {"": "study.log", "sqlite": "sqlite:///study.db"}.get(url, url)
+        command = [sys.executable, "-m", "explorer", "worker", "budget.yaml", "--storage", where]
+        workers = [
+            subprocess.Popen(
+                [*command, "--evaluator", "slow:train", "--quiet"], cwd=folder, stdout=subprocess.DEVNULL
+            )
+            for _ in range(n_workers)
+        ]
+        assert [w.wait() for w in workers] == [0] * n_workers
+        starts: dict[str, list[float]] = {}
+        for line in log.read_text().splitlines():
+            worker, began = line.split()
+            starts.setdefault(worker, []).append(float(began))
+    assert len(starts) == n_workers
+    first, last = max(s[0] for s in starts.values()), min(s[-1] for s in starts.values())
+    rate = 0.0
+    for began in starts.values():
+        both = [s for s in began if first <= s <= last]
+        rate += (len(both) - 1) / (both[-1] - both[0])
+    return 1 / rate
+
+
+def storages(stack: ExitStack) -> Iterator[tuple[str, str]]:
+    """Name and URL of every storage that can be started here."""
+    yield "journal file", ""
+    yield "SQLite", "sqlite"
+    try:
+        url = stack.enter_context(postgres())
+        yield "PostgreSQL", url
+        yield "gRPC proxy of it", stack.enter_context(proxy(url))
+    except Missing as missing:
+        print(missing, file=sys.stderr)
+
+
+def main() -> None:
+    """Print the table, or write it into the README."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("--seconds", type=float, nargs="+", default=[0.2, 1.0, 4.0])
+    parser.add_argument("--trials", type=int, default=16)
+    parser.add_argument("--markdown", action="store_true", help="write the table into the README")
+    arguments = parser.parse_args()
+    lines = [
+        "| storage | a trial waits | one worker: s per trial | two workers: s per trial | times as fast |",
+        "| --- | --- | --- | --- | --- |",
     ]
-    assert [w.wait() for w in workers] == [0] * n_workers
-    study = optuna.load_study(study_name=f"workers-{n_workers}", storage=open_storage(where))
-    trials = study.get_trials(deepcopy=False)
-    # A worker counts from the moment that all of them are there.
-    began = sorted(t.datetime_start for t in trials if t.datetime_start)[n_workers - 1]
-    ended = max(t.datetime_complete for t in trials if t.datetime_complete)
-    done = sum(1 for t in trials if t.datetime_complete and t.datetime_start and t.datetime_start >= began)
-    return (ended - began).total_seconds() / done
-
-
-def main(wait: float, url: str) -> None:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "slow.py").write_text(
-            f"import time\n\n\ndef train(design):\n    time.sleep({wait})\n    return {{'loss': design['loss']}}\n",
-            "utf-8",
-        )
-        began = time.monotonic()
-        one, two = (seconds(folder, n, url) for n in (1, 2))
-        print(
-            f"trials of {wait:g} s: {one:.2f} s a trial with one worker, {two:.2f} s with two: {one / two:.2f} times as fast"
-        )
-        print(f"({TRIALS} trials each, {time.monotonic() - began:.0f} s in all)")
+    with ExitStack() as stack:
+        for name, url in storages(stack):
+            for seconds in arguments.seconds:
+                one, two = (seconds_per_trial(name, url, n, seconds, n * arguments.trials) for n in (1, 2))
+                lines.append(f"| {name} | {seconds:g} s | {one:.2f} | {two:.2f} | {one / two:.2f} |")
+                print(lines[-1], file=sys.stderr)
+    table = "\n".join(lines)
+    if arguments.markdown:
+        before, _, rest = README.read_text("utf-8").partition(BEGIN)
+        after = rest.partition(END)[2]
+        README.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", "utf-8")
+    else:
+        print(table)
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 1.0, sys.argv[2] if len(sys.argv) > 2 else "")
+    main()

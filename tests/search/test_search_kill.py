@@ -1,17 +1,17 @@
 """Processes that die at any moment: nothing told is lost, and the end is that of an undisturbed run."""
 
+import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 import optuna
 import pytest
+import storages
 from search_killer import BUDGET
 from search_toy import Toy
 from search_worker import shared
@@ -21,13 +21,8 @@ from explorer.search.study import explore
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 WORKER = Path(__file__).with_name("search_worker.py")
-# The suite kills a few times; more on request.
-KILLS = int(os.environ.get("EXPLORER_KILLS", "4"))
-POSTGRES = next(
-    (p for p in (Path("/usr/lib/postgresql/15/bin"), Path("/usr/lib/postgresql/16/bin")) if p.exists()), None
-)
-
-
+# More on request.
+KILLS = int(os.environ.get("EXPLORER_KILLS", "50"))
 KILLER = Path(__file__).with_name("search_killer.py")
 
 
@@ -39,7 +34,7 @@ def test_killed_at_random_moments_a_study_ends_as_if_undisturbed(tmp_path):
     undisturbed = explore(Toy(), trials=300, sampler="nsga2", seed=0)
     journal = tmp_path / "study.log"
     moments = random.Random(0)
-    for _ in range(KILLS):
+    for _ in range(4):
         process = start("journal", journal, 300)
         # The process needs about a second to import; it is killed on both sides of that.
         time.sleep(moments.uniform(0.5, 2.5))
@@ -53,37 +48,41 @@ def test_killed_at_random_moments_a_study_ends_as_if_undisturbed(tmp_path):
 
 @pytest.mark.parametrize("kind", ["modelled", "measured"])
 def test_whole_runs_killed_at_random_moments_end_in_the_same_front(tmp_path, kind):
-    # Search, trade, drawing and writing; measured trials are told one by one.
-    arguments = [sys.executable, str(KILLER), str(tmp_path), str(KILLS), *([kind] * (kind == "measured"))]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=1800)
+    arguments = [sys.executable, str(KILLER), "moments", str(tmp_path), str(KILLS)]
+    done = subprocess.run(
+        arguments + ["measured"] * (kind == "measured"), capture_output=True, text=True, timeout=1800
+    )
     assert done.returncode == 0, done.stderr
     print(done.stdout)
+    # Every phase was hit.
+    fell = json.loads(done.stdout)
+    phases = {"opening", "enumerating", "asking", "telling", "storing", "trade", "evidence", "drawing"}
+    assert fell["kills"] == KILLS
+    assert KILLS < 50 or phases | {"writing"} <= set(fell)
+
+
+@pytest.mark.parametrize("kind", ["journal", "sqlite"])
+def test_runs_killed_at_every_change_of_what_they_keep_end_in_the_same_front(tmp_path, kind):
+    storage = "journal" if kind == "journal" else f"sqlite:///{tmp_path}/study.db"
+    arguments = [sys.executable, str(KILLER), "points", str(tmp_path), storage, "measured"]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    print(done.stdout)
+    fell = json.loads(done.stdout)
+    changes = {"an append", "a commit"} & {label.partition(" ")[2] for label in fell}
+    assert changes == {"an append" if kind == "journal" else "a commit"}
+    files = ("budget.yaml", "report.html", "trials.parquet", "front.csv", "evidence.json", "summary.json")
+    assert all(fell[f"{when} {name}"] for when in ("before", "after") for name in files)
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
-    """A database server of our own on a socket, gone afterwards; its URL."""
-    if POSTGRES is None:
-        pytest.skip("PostgreSQL 15 or 16 is not installed")
-    if find_spec("psycopg") is None:
-        pytest.skip("psycopg is not installed")
-    as_user = []
-    if os.geteuid() == 0:
-        # PostgreSQL refuses to run as root.
-        if shutil.which("runuser") is None:
-            pytest.skip("PostgreSQL does not run as root, and runuser is missing")
-        as_user = ["runuser", "-u", "postgres", "--"]
-    folder = Path(subprocess.check_output([*as_user, "mktemp", "-d"], text=True).strip())
-    data = folder / "data"
-    port = 54_000 + os.getpid() % 1000
-    options = f"-k {folder} -p {port} -c listen_addresses=127.0.0.1 -c fsync=off"
-    quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": "/"}
-    subprocess.run([*as_user, POSTGRES / "initdb", "-D", data, "-U", "postgres", "-A", "trust"], **quiet)
-    control = [*as_user, POSTGRES / "pg_ctl", "-D", data, "-w"]
-    subprocess.run([*control, "-o", options, "-l", folder / "log", "start"], **quiet)
-    yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
-    subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
-    subprocess.run([*as_user, "rm", "-rf", folder], check=True)
+def postgres():
+    """A database server of our own; its URL."""
+    try:
+        with storages.postgres() as url:
+            yield url
+    except storages.Missing as missing:
+        pytest.skip(str(missing))
 
 
 def test_two_workers_one_killed_in_mid_trial_find_what_one_process_finds(postgres):
@@ -117,9 +116,7 @@ def test_two_workers_one_killed_in_mid_trial_find_what_one_process_finds(postgre
 
 
 def test_a_run_and_a_killed_worker_of_the_program_find_what_one_run_finds(postgres, tmp_path):
-    (tmp_path / "budget.yaml").write_text(
-        BUDGET.replace("trials: 40", "trials: 16, sampler: random"), "utf-8"
-    )
+    (tmp_path / "budget.yaml").write_text(BUDGET.format(name="killed", trials="16, sampler: random"), "utf-8")
     (tmp_path / "slow.py").write_text(
         "import time\n\ndef train(design):\n"
         "    time.sleep(0.5)\n    return {'step_seconds': 1.2 * design['step_seconds']}\n",
