@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 
 def anatomy(
-    design: Design, plan: Plan, hardware: Hardware, *, weight_bits: float = 16, kv_bits: float = 16
+    design: Design,
+    plan: Plan,
+    hardware: Hardware,
+    *,
+    weight_bits: float = 16,
+    kv_bits: float = 16,
+    with_serving: bool = True,
 ) -> dict[str, Any]:
     """Parameters, FLOPs, memory, KV cache, time and serving of one design under one plan, as nested plain data.
 
@@ -34,10 +40,11 @@ def anatomy(
     }
     asked = Format(name="as asked", weight_bits=int(weight_bits), kv_bits=int(kv_bits))
     served: dict[str, Any] = {"formats": []}
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     try:
-        served, notes = _served(design, plan, hardware, asked)
-        served["formats"] = [_served(design, plan, hardware, form)[0] for form in FORMATS]
+        if with_serving:
+            served, notes = _served(design, plan, hardware, asked)
+            served["formats"] = [_served(design, plan, hardware, form)[0] for form in FORMATS]
     except Unsupported as missing:
         # A device that trains in fp32 alone need not serve.
         notes = (f"serving is not modelled: {missing}",)

@@ -52,9 +52,8 @@ def sweep(problem: Problem, design: Design) -> pd.DataFrame:
         plan = plan_at(problem, planned, k)
         if plan is None:
             continue
-        found = anatomy(
-            design.with_(context_length=int(c), staged_from=0, staged_share=0), plan, problem.hardware
-        )
+        at = design.with_(context_length=int(c), staged_from=0, staged_share=0)
+        found = anatomy(at, plan, problem.hardware, with_serving=False)
         for quantity, parts in (
             ("memory_bytes", memory_parts(found)),
             ("flops_per_token", flops_parts(found)),
