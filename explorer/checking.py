@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from explorer.search.problem import Problem
 
 
+MOST_COUNTED = 200_000
+"""Designs of a lattice that are counted one by one; of a larger one a sample is."""
+N_SAMPLED = 4000
+
+
 @dataclass(frozen=True, kw_only=True)
 class Check:
     """What a budget asks, before any search."""
@@ -26,6 +31,8 @@ class Check:
     n_plans: int
     stopped_by: Mapping[str, int]
     """Limit → designs of the lattice that break it."""
+    n_sampled: int = 0
+    """Designs from which the counts above are estimated; 0 where each was counted."""
     tokens_by_limit: Mapping[str, tuple[float, float]]
     """Training limit → fewest and most tokens it allows over the feasible designs."""
     blind_to: tuple[str, ...]
@@ -71,6 +78,8 @@ def check(budget: Budget) -> Check:
     began = time.perf_counter()
     problem = Problem(budget)
     lattice = problem.lattice
+    if lattice.size > MOST_COUNTED:
+        return _estimated(problem, began)
     listed = {(s.staged_from, s.staged_share) for s in lattice.schedule}
     n_planned = n_feasible = 0
     broken: dict[str, int] = {}
@@ -104,6 +113,60 @@ def check(budget: Budget) -> Check:
         blind_to=tuple(blind_to(lattice)),
         nearest={} if n_feasible else nearest,
         notes=(*budget.notes, *lattice_notes(problem)),
+        seconds=round(time.perf_counter() - began, 3),
+    )
+
+
+def _estimated(problem: Problem, began: float) -> Check:
+    """The same from designs drawn at random, always the same ones: a share is then known to about a hundredth."""
+    import numpy as np
+
+    from explorer.claims.describe import blind_to
+    from explorer.search.exact import exact_front
+
+    lattice, budget = problem.lattice, problem.budget
+    draw = np.random.default_rng(0)
+    share = lattice.size / lattice.listed
+    points = np.empty((0, len(lattice.sizes)), dtype=np.int64)
+    while len(points) < N_SAMPLED:
+        more = [draw.integers(0, n, min(int(2 * N_SAMPLED / share), 1 << 17)) for n in lattice.sizes]
+        some = np.stack(more, axis=1)
+        points = np.vstack([points, some[lattice.valid(some)]])
+    points = points[:N_SAMPLED]
+    # What is far too large is never planned: only that limit stops it, as in a full count.
+    close = problem.screen(points) <= 1
+    outcome = problem.outcome(points[close])
+    per_design = lattice.size / N_SAMPLED
+    broken = {n: round(float((v > 0).sum()) * per_design) for n, v in outcome.constraints.items()}
+    broken["parameters"] = broken.get("parameters", 0) + round(float((~close).sum()) * per_design)
+    rows = problem.columns(points[close][outcome.feasible])
+    tokens = rows["n_tokens"].astype(float)
+    limits = (
+        {" and ".join(problem.training_limits): (float(tokens.min()), float(tokens.max()))}
+        if len(tokens)
+        else {}
+    )
+    n_feasible = round(float(outcome.feasible.sum()) * per_design)
+    if not n_feasible:
+        # That none of the sample is feasible proves nothing: enumeration does.
+        n_feasible = len(exact_front(problem).points)
+    nearest = {n: float(v.min()) for n, v in outcome.constraints.items()} if close.any() else {}
+    return Check(
+        name=budget.name,
+        n_listed=lattice.listed,
+        n_lattice=lattice.size,
+        n_feasible=n_feasible,
+        n_plans=problem.n_plans,
+        stopped_by={n: k for n, k in broken.items() if k},
+        n_sampled=N_SAMPLED,
+        tokens_by_limit=limits,
+        blind_to=tuple(blind_to(lattice)),
+        nearest={} if n_feasible else nearest,
+        notes=(
+            f"counts and ranges are estimated from {N_SAMPLED:,} designs of the lattice drawn at random",
+            *budget.notes,
+            *lattice_notes(problem),
+        ),
         seconds=round(time.perf_counter() - began, 3),
     )
 

@@ -426,6 +426,7 @@ def _summary(search: Search) -> Any:
         n_feasible=int(search.trials["feasible"].sum()),
         n_lattice=search.n_lattice,
         n_proved=search.exact.n_proved,
+        n_evaluated=search.exact.n_evaluated,
         model_evaluations=search.model_evaluations,
         hypervolume=search.hypervolume,
         hypervolume_exact=search.hypervolume_exact,

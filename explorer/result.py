@@ -56,6 +56,8 @@ class SearchSummary:
     seconds: float
     curve: tuple[tuple[int, float], ...] = ()
     """(trials told, share of the exact hypervolume) as the search went on."""
+    n_evaluated: int = 0
+    """Designs that enumeration evaluated in full; bounds ruled out the rest of those proved."""
     evaluator: str = ""
     """What measured the designs, as `module:function`; empty where the model alone spoke."""
     agreement: tuple[Agreement, ...] = ()

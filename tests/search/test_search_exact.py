@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from search_toy import Toy, toy_lattice
 
-from explorer import budget, pipeline
+from explorer import budget, checking, pipeline
 from explorer.search import bounds, sweep
 from explorer.search.blocks import dominated
 from explorer.search.crew import Crew
@@ -228,6 +228,21 @@ def test_beaten_is_as_good_in_all_and_better_in_one(seed, m):
         axis=1
     )
     np.testing.assert_array_equal(dominated(rows, front), plain)
+
+
+def test_a_check_of_a_large_lattice_estimates_what_a_small_one_s_counts(tmp_path, monkeypatch):
+    problem = small(tmp_path, kv="[all, 4]", d_head="[64, 128]")
+    counted = checking.check(problem.budget)
+    monkeypatch.setattr(checking, "MOST_COUNTED", 10)
+    estimated = checking.check(problem.budget)
+    assert (counted.n_sampled, estimated.n_sampled) == (0, checking.N_SAMPLED)
+    for name in ("n_lattice", "n_listed", "n_plans", "blind_to"):
+        assert getattr(counted, name) == getattr(estimated, name)
+    assert abs(counted.n_feasible - estimated.n_feasible) < 0.03 * problem.lattice.size
+    assert set(counted.stopped_by) == set(estimated.stopped_by)
+    for name, n in counted.stopped_by.items():
+        assert abs(n - estimated.stopped_by[name]) < 0.03 * problem.lattice.size
+    assert any("drawn at random" in note for note in estimated.notes)
 
 
 def test_workers_change_nothing(tmp_path, monkeypatch):
