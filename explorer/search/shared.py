@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -316,12 +316,17 @@ def proposal_number(study: optuna.Study, trial: FrozenTrial) -> int:
     return number - sum(1 for t in before if t.number < number and is_again(t))
 
 
-def column_table(trials: Sequence[FrozenTrial]) -> dict[str, NDArray[Any]]:
-    """The user attributes of trials as columns; NaN where a trial has none of a number."""
+def column_table(trials: Sequence[FrozenTrial], first: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """The user attributes of trials as columns; NaN where a trial has none of a number.
+
+    Storages keep attributes in orders of their own; here `first` come first, then the others by name.
+    """
     import pandas as pd
 
     frame = pd.DataFrame([t.user_attrs for t in trials])
-    return {str(name): frame[name].to_numpy() for name in frame.columns}
+    ahead = [name for name in first if name in frame.columns]
+    others = sorted(str(name) for name in frame.columns if name not in ahead)
+    return {name: frame[name].to_numpy() for name in (*ahead, *others)}
 
 
 def _is_storages(error: Exception) -> bool:

@@ -246,7 +246,10 @@ class _Run:
         constraints = {n: np.array([t.constraints[n] for t in told]) for n in names}
         shape = (len(told), len(self.problem.objectives))
         self.outcomes.append(Outcome(self.problem.objectives, figures.reshape(shape), constraints))
-        self.columns.append(column_table(told) if told and self.evaluator else self.problem.columns(points))
+        if told and self.evaluator:
+            self.columns.append(column_table(told, self.problem.columns(points[:0])))
+        else:
+            self.columns.append(self.problem.columns(points))
 
     @property
     def coordinates(self) -> FloatArray:

@@ -200,3 +200,15 @@ def test_measurements_correct_what_is_proposed():
     modelled = explore(toy, trials=30, sampler="auto", seed=0)
     true = modelled.trials["loss"] + 0.01 * modelled.trials["n_layers"]
     assert learned.trials["loss"].min() < true.min() - 0.01
+
+
+def test_every_storage_gives_the_same_tables(tmp_path):
+    def found(where):
+        def biased(design):
+            return {"loss": 1.1 * design["loss"]}
+
+        return explore(Toy(), trials=6, seed=0, evaluator=biased, storage=where)
+
+    journal, database = found(str(tmp_path / "a.log")), found(f"sqlite:///{tmp_path}/a.db")
+    assert journal.trials.to_csv() == database.trials.to_csv()
+    assert journal.front.to_csv() == database.front.to_csv()
