@@ -249,6 +249,7 @@ def cards(facts: Facts) -> list[Card]:
         if "serving_bytes" in b and b["serving_bytes"] == b["serving_bytes"]
         else ()
     )
+    over, at = (" over both windows", " at full context") if b.get("staged_from", 0) else ("", "")
     return [
         Card(
             question="Which c, d and L?",
@@ -274,9 +275,9 @@ def cards(facts: Facts) -> list[Card]:
             lines=tuple(
                 x for x in (
                     f.plan(b).removeprefix(f.ways(b)).lstrip(", "),
-                    f"{words.whole(b['tokens_per_second_per_gpu'])} tokens/s per GPU" if "tokens_per_second_per_gpu" in b else "",
+                    f"{words.whole(b['tokens_per_second_per_gpu'])} tokens/s per GPU{over}" if "tokens_per_second_per_gpu" in b else "",
                     f"{words.percent(float(b['mfu']))} of peak FLOP/s (model FLOPs, causal)" if "mfu" in b else "",
-                    f"{words.number(float(b['step_seconds']))} s per global batch" if "step_seconds" in b else "",
+                    f"{words.number(float(b['step_seconds']))} s per global batch{at}" if "step_seconds" in b else "",
                     f"limits used up: {words.listed(full)}" if full else "no limit is used up",
                 ) if x
             ),
