@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -159,6 +159,11 @@ def greedy(front: FloatArray, reference: FloatArray, share: float = 1.0) -> list
     Stops once `share` of the whole front's hypervolume is reached: the length is then about the fewest
     points with which any search can reach that share.
     """
+    return list(greedily(front, reference, share))
+
+
+def greedily(front: FloatArray, reference: FloatArray, share: float = 1.0) -> Iterator[int]:
+    """The rows of `greedy` one by one, each found when it is asked for."""
     enough = share * hypervolume(front, reference) * (1 - 1e-12)
     growing = _Grid.of(front, reference) or _Any(front, reference)
     alone = np.prod(np.maximum(reference - front, 0.0), axis=1)
@@ -166,7 +171,6 @@ def greedy(front: FloatArray, reference: FloatArray, share: float = 1.0) -> list
     # renewed only when it leads.
     bounds = [(-gain, k) for k, gain in enumerate(alone.tolist()) if math.isfinite(gain)]
     heapq.heapify(bounds)
-    chosen: list[int] = []
     reached = 0.0
     while bounds and reached < enough:
         _, k = heapq.heappop(bounds)
@@ -177,9 +181,8 @@ def greedy(front: FloatArray, reference: FloatArray, share: float = 1.0) -> list
             heapq.heappush(bounds, (-gain, k))
             continue
         growing.add(k)
-        chosen.append(k)
         reached += gain
-    return chosen
+        yield k
 
 
 class _Any:

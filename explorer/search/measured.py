@@ -40,7 +40,7 @@ class MeasuredSampler(AutoSampler):
 
     @cached_property
     def _modelled(self) -> Modelled:
-        return Modelled(self.problem, self.search.features)
+        return Modelled(self.problem, self.search.pool.features)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -87,7 +87,7 @@ class MeasuredSampler(AutoSampler):
         known = np.isfinite(lessons).all(axis=1)
         if not known.any():
             return np.arange(len(candidates))
-        residual = Residual(self.search.features, modelled.place[known], lessons[known])
+        residual = Residual(self.search.pool.features, modelled.place[known], lessons[known])
 
         def expected(points: IntArray) -> tuple[FloatArray, Any]:
             model = self._modelled(points)

@@ -24,10 +24,8 @@ from explorer.cost import (
     enumerate_plans,
     flops,
     parameters,
-    peak_device_bytes,
     serving_bytes,
 )
-from explorer.cost.plans import RECOMPUTES, ZERO_STAGES
 from explorer.design import Design, Plan, arrays
 from explorer.search.evaluation import Evaluation
 from explorer.search.front import Objective
@@ -38,6 +36,7 @@ from explorer.units import FloatArray, Num
 if TYPE_CHECKING:
     from explorer.budget import Budget
     from explorer.cost import Planned
+    from explorer.search.prior import ClosedForms
     from explorer.search.sweep import Sweep
 
 HOUR, DAY = 3600.0, 86400.0
@@ -330,31 +329,12 @@ class Problem:
             worst = np.maximum(worst, held / s.gpu_memory - 1)
         return worst
 
-    def estimate(self, points: IntArray) -> FloatArray:
-        """(n, m) coordinates of the objectives by closed forms alone: no plan is looked for."""
-        from explorer.search.estimate import estimate
+    @cached_property
+    def prior(self) -> ClosedForms:
+        """What closed forms tell a search of designs that it does not look at (see `prior`)."""
+        from explorer.search.prior import ClosedForms
 
-        found = np.empty((len(points), len(self.objectives)))
-        for rows, design in self.lattice.tables(points):
-            for k, values in enumerate(estimate(self, design)):
-                found[rows, k] = values
-        return found
-
-    def hints(self, points: IntArray) -> FloatArray:
-        """(n, modes) whether the plainest plan fits in memory under each recompute mode, 1 or 0: where the
-        best plan is likely to change, told by closed forms alone."""
-        template, n_gpus = self.setting.plan, self.hardware.n_gpus
-        modes = RECOMPUTES[template.implementation]
-        stage = max(ZERO_STAGES[template.implementation]) if n_gpus > 1 else 0
-        plain = template.with_(data_parallel=n_gpus, zero_stage=stage)
-        found = np.empty((len(points), len(modes)))
-        for rows, design in self.lattice.tables(points):
-            one = design.with_(staged_from=0, staged_share=0)
-            plan = plain.with_(global_batch=self.setting.global_batch(one))
-            for k, mode in enumerate(modes):
-                held = peak_device_bytes(one, plan.with_(recompute=mode))
-                found[rows, k] = held <= self.memory_limit_bytes
-        return found
+        return ClosedForms(self)
 
     def columns(self, points: IntArray) -> dict[str, NDArray[Any]]:
         """Everything known of lattice indices (n, 9), one array per column, units in the names."""

@@ -1,18 +1,21 @@
 """How close searches come to the exact front, and what they cost: ours beside Optuna's samplers and pymoo.
 
-    python tests/benchmarks/bench_search.py [--seeds 3] [--quick] [--markdown]
+    pip install -e '.[bench]' && python tests/benchmarks/bench_search.py --markdown
 
 Part one enumerates lattices of rising size. Part two gives, for every study with two and with three
 objectives, k* (the fewest trials that can reach 99.9% of the exact hypervolume: picks from the exact front by
 hypervolume gained), the trials `auto` takes over ten seeds, and how much it looked at. Part three gives the
 share of the exact hypervolume after 20, 100, 300 and 1,000 trials, and CPU seconds, of every sampler on one
-study. Slow samplers stop earlier, which leaves their later columns empty. `--quick` leaves the slow ones out;
-`--markdown` writes the tables into the README between its markers. pymoo is compared where it is installed.
+study; a run that has spent its limit of CPU seconds stops there, which leaves later columns empty. Part four is
+`auto` on the budgets of `varied.yaml`, unlike the studies. `--quick` leaves the slow samplers out, `--part` runs some
+parts alone; `--markdown` writes the parts that ran into the README between its markers. pymoo and Optuna's GP (which
+needs PyTorch) are compared where they are installed.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import sys
@@ -28,6 +31,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 # ruff: noqa: E402
 import numpy as np
 import optuna
+from ruamel.yaml import YAML
 
 import explorer
 from explorer.search.auto import AutoSampler
@@ -40,13 +44,16 @@ from explorer.search.variables import Variables
 HERE = Path(__file__).parent
 STUDIES = tuple(HERE.parents[1] / "studies" / f"{name}.yaml" for name in ("one-gpu", "one-node", "cluster"))
 LEVERS = HERE / "levers.yaml"
+VARIED = HERE / "varied.yaml"
+PARTS = ("exact", "auto", "samplers", "varied")
 README = HERE.parents[1] / "README.md"
-BEGIN, END = "<!-- speed:begin -->", "<!-- speed:end -->"
+END = "<!-- speed:end -->"
 THIRD = ("", "n_params", "kv_cache_bytes")
 """Third objective beside the budget's own two; empty for none."""
 AT = (20, 100, 300, 1000)
-CAP = {"tpe": 300, "tpe-independent": 300, "gp": 100}
-"""Trials after which a slow sampler is stopped."""
+SLOW = ("tpe", "tpe-independent", "gp")
+MOST_SECONDS = 300.0
+"""CPU seconds after which a run is stopped."""
 NAMES = ("random", "nsga2", "nsga3", "tpe", "tpe-independent", "gp")
 ENOUGH = 0.999
 Row = tuple[str, ...]
@@ -58,20 +65,35 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3, help="seeds of the other samplers")
     parser.add_argument("--quick", action="store_true", help="without TPE and GP")
     parser.add_argument("--markdown", action="store_true", help="write the tables into the README")
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this part; may be repeated")
     asked = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    tables: list[tuple[str, list[Row]]] = []
-    for title, rows in (
-        ("Exact front, one core", _exact()),
-        (f"`auto` to {ENOUGH:.1%} of the exact hypervolume, ten seeds", _auto()),
-        ("Share of the exact hypervolume by trials", _samplers(asked.seeds, asked.quick)),
-    ):
-        table = list(rows)
-        tables.append((title, table))
+    parts = {
+        "exact": ("Exact front, one core", _exact),
+        "auto": (
+            f"`auto` to {ENOUGH:.1%} of the exact hypervolume, ten seeds",
+            lambda: _auto(_studies(), 10),
+        ),
+        "samplers": (
+            f"Share of the exact hypervolume by trials, median of {asked.seeds} seeds; a run stops after "
+            f"{MOST_SECONDS:.0f} CPU seconds",
+            lambda: _samplers(asked.seeds, asked.quick),
+        ),
+        "varied": (
+            f"`auto` on budgets unlike the studies, to {ENOUGH:.1%}, {asked.seeds} seeds",
+            lambda: _auto(varied(), asked.seeds),
+        ),
+    }
+    reached = True
+    for name in asked.part or PARTS:
+        title, make_rows = parts[name]
+        table = list(make_rows())
         _show(title, table)
-    if asked.markdown:
-        _write(tables)
-    return 0 if all(row[-1] == "yes" for row in tables[1][1][1:]) else 1
+        if asked.markdown:
+            _write(name, title, table)
+        if name == "auto":
+            reached = all(row[-1] == "yes" for row in table[1:])
+    return 0 if reached else 1
 
 
 def problem_of(study: Path, third: str = "") -> Problem:
@@ -80,6 +102,25 @@ def problem_of(study: Path, third: str = "") -> Problem:
     if third:
         problem.objectives = (*problem.objectives, Objective(third, "minimize"))
     return problem
+
+
+def _studies() -> Iterator[Problem]:
+    """Every study with its own objectives and with each third one."""
+    yield from (problem_of(study, third) for study in STUDIES for third in THIRD)
+
+
+def varied() -> Iterator[Problem]:
+    """The budgets of `varied.yaml`: a study each, with some values replaced."""
+    yaml = YAML(typ="safe")
+    for name, changes in yaml.load(VARIED.read_text("utf-8")).items():
+        budget = yaml.load((STUDIES[0].parent / f"{changes.pop('study')}.yaml").read_text("utf-8"))
+        for path, value in changes.items():
+            *sections, last = path.split(".")
+            at = budget
+            for section in sections:
+                at = at[section]
+            at[last] = value
+        yield Problem(explorer.load(json.dumps({**budget, "name": name})))
 
 
 def _goals(problem: Problem) -> str:
@@ -100,34 +141,39 @@ def _exact() -> Iterator[Row]:
         )  # fmt: skip
 
 
-def _auto() -> Iterator[Row]:
+def _auto(problems: Iterator[Problem], n_seeds: int) -> Iterator[Row]:
     yield (
-        "study", "objectives", "k*", "trials (median)", "trials (worst)", "CPU s", "looked at",
+        "study", "objectives", "k*", "trials (median)", "trials (worst)", "share at k*", "CPU s", "looked at",
         "within 1.3 k* and 2 k*",
     )  # fmt: skip
-    for study in STUDIES:
-        for third in THIRD:
-            problem = problem_of(study, third)
-            exact = exact_front(problem)
-            ruler = Ruler.of(exact.coordinates)
-            fewest = len(greedy(exact.coordinates, ruler.reference, ENOUGH))
-            hits, seconds, looked = [], [], 0
-            for seed in range(10):
-                start = time.process_time()
-                sampler = AutoSampler(problem, seed=seed)
-                points = np.array([sampler.point(k) for k in range(3 * fewest)])
-                seconds.append(time.process_time() - start)
-                looked = max(looked, sampler.model_evaluations)
-                outcome = problem.outcome(points)
-                hits.append(_trials_to(ruler.curve(outcome.coordinates, outcome.feasible)))
-            middle, worst = float(np.median(hits)), max(hits)
-            good = middle <= max(1.3 * fewest, fewest + 1) and worst <= 2 * fewest
-            yield (
-                problem.name, _goals(problem), str(fewest), f"{middle:.0f}",
-                f"{worst:.0f}" if np.isfinite(worst) else f"more than {3 * fewest}",
-                f"{np.median(seconds):.2f}", f"{looked:,} ({looked / problem.lattice.size:.2%})",
-                "yes" if good else "no",
-            )  # fmt: skip
+    for problem in problems:
+        exact = exact_front(problem)
+        ruler = Ruler.of(exact.coordinates)
+        fewest = len(greedy(exact.coordinates, ruler.reference, ENOUGH))
+        asked = 2 * fewest + 1
+        hits, seconds, shares, looked = [], [], [], 0
+        for seed in range(n_seeds):
+            start = time.process_time()
+            sampler = AutoSampler(problem, seed=seed)
+            points, spent = [], []
+            for k in range(asked):
+                points.append(sampler.point(k))
+                spent.append(time.process_time() - start)
+            looked = max(looked, sampler.model_evaluations)
+            outcome = problem.outcome(np.array(points))
+            curve = ruler.curve(outcome.coordinates, outcome.feasible)
+            hits.append(_trials_to(curve))
+            # What it took to get there, or to propose all that were asked.
+            seconds.append(spent[int(min(hits[-1], asked)) - 1])
+            shares.append(curve[fewest - 1])
+        middle, worst = float(np.median(hits)), max(hits)
+        good = middle <= max(1.3 * fewest, fewest + 1) and worst <= max(2 * fewest, fewest + 1)
+        told = [f"{n:.0f}" if np.isfinite(n) else f"more than {asked}" for n in (middle, worst)]
+        yield (
+            problem.name, _goals(problem), str(fewest), *told, f"{np.median(shares):.2%}",
+            f"{np.median(seconds):.2f}", f"{looked:,} ({looked / problem.lattice.size:.2%})",
+            "yes" if good else "no",
+        )  # fmt: skip
 
 
 def _samplers(n_seeds: int, quick: bool) -> Iterator[Row]:
@@ -138,7 +184,7 @@ def _samplers(n_seeds: int, quick: bool) -> Iterator[Row]:
         for name in ("auto", *NAMES):
             if name == "gp" and find_spec("torch") is None:
                 yield _goals(problem), name, *("-" for _ in AT), "needs PyTorch, not installed"
-            elif not (quick and name in CAP):
+            elif not (quick and name in SLOW):
                 yield _line(problem, name, [_optuna(problem, name, seed, ruler) for seed in range(n_seeds)])
         if find_spec("pymoo"):
             runs = [_pymoo(problem, seed, ruler) for seed in range(n_seeds)]
@@ -149,13 +195,13 @@ def _samplers(n_seeds: int, quick: bool) -> Iterator[Row]:
 
 def _optuna(problem: Problem, name: str, seed: int, ruler: Ruler) -> tuple[np.ndarray, float]:
     """Curve of shares, and CPU seconds per 100 trials."""
-    trials = CAP.get(name, max(AT))
+    trials = max(AT)
     variables = Variables(problem.lattice)
     start = time.process_time()
     sampler, batch = make(name, problem, seed)
     study = optuna.create_study(directions=[o.direction for o in problem.objectives], sampler=sampler)
     coordinates, feasible, told = [], [], 0
-    while told < trials:
+    while told < trials and time.process_time() - start < MOST_SECONDS:
         asked = [study.ask(variables.distributions) for _ in range(min(batch, trials - told))]
         outcome = problem.outcome(variables.points([t.params for t in asked]))
         for row, trial in enumerate(asked):
@@ -165,7 +211,7 @@ def _optuna(problem: Problem, name: str, seed: int, ruler: Ruler) -> tuple[np.nd
         coordinates.append(outcome.coordinates)
         feasible.append(outcome.feasible)
         told += len(asked)
-    seconds = (time.process_time() - start) * 100 / trials
+    seconds = (time.process_time() - start) * 100 / told
     return ruler.curve(np.vstack(coordinates), np.concatenate(feasible)), seconds
 
 
@@ -201,7 +247,9 @@ def _pymoo(problem: Problem, seed: int, ruler: Ruler) -> tuple[np.ndarray, float
 
 def _line(problem: Problem, name: str, runs: list[tuple[np.ndarray, float]]) -> Row:
     curves = [curve for curve, _ in runs]
-    shares = [f"{np.median([c[n - 1] for c in curves]):.2%}" if len(curves[0]) >= n else "" for n in AT]
+    shares = [
+        f"{np.median([c[n - 1] for c in curves]):.2%}" if min(map(len, curves)) >= n else "" for n in AT
+    ]
     return _goals(problem), name, *shares, f"{np.median([s for _, s in runs]):.2f}"
 
 
@@ -219,18 +267,18 @@ def _show(title: str, table: list[Row]) -> None:
     sys.stdout.flush()
 
 
-def _write(tables: list[tuple[str, list[Row]]]) -> None:
-    """Replace what stands between the README's markers."""
+def _write(part: str, title: str, table: list[Row]) -> None:
+    """Put a part's table between its own markers in the README's block, or add it at the block's end."""
     text = README.read_text("utf-8")
-    before, found, rest = text.partition(BEGIN)
-    if not found:
-        raise SystemExit(f"{README} must hold the line {BEGIN}")
-    _, _, after = rest.partition(END)
-    parts = []
-    for title, (head, *rows) in tables:
-        lines = [f"| {' | '.join(row)} |" for row in (head, tuple("---" for _ in head), *rows)]
-        parts.append(f"{title}:\n\n" + "\n".join(lines))
-    README.write_text(f"{before}{BEGIN}\n" + "\n\n".join(parts) + f"\n{END}{after}", "utf-8")
+    if END not in text:
+        raise SystemExit(f"{README} must hold the line {END}")
+    head, *rows = table
+    lines = [f"| {' | '.join(row)} |" for row in (head, tuple("---" for _ in head), *rows)]
+    begin, end = f"<!-- speed:{part} -->", f"<!-- speed:{part}:end -->"
+    new = f"{begin}\n{title}:\n\n" + "\n".join(lines) + f"\n{end}"
+    before, found, rest = text.partition(begin)
+    after = rest.partition(end)[2]
+    README.write_text(before + new + after if found else text.replace(END, f"\n{new}\n{END}"), "utf-8")
 
 
 if __name__ == "__main__":
