@@ -191,6 +191,7 @@ class Result:
                 + ("  (extrapolated beyond the law's domain)" if bool(row.get("extrapolated", False)) else "")
             )
         s = self.search
+        trials = f"{s.n_trials} trial{'' if s.n_trials == 1 else 's'} ({s.sampler})"
         for a in s.agreement:
             lines.append(
                 f"{a.metric}: the model is off by {a.median_error:.1%} in the median of {a.n} measurements "
@@ -198,10 +199,10 @@ class Result:
             )
         if s.evaluator:
             failed = f", {len(s.failures)} failed" if s.failures else ""
-            lines.append(f"{s.n_trials} trials ({s.sampler}) measured by {s.evaluator}{failed}")
+            lines.append(f"{trials} measured by {s.evaluator}{failed}")
             return lines
         lines.append(
-            f"{s.n_trials} trials ({s.sampler}) reached {s.hypervolume_share:.2%} of the exact front's hypervolume, "
+            f"{trials} reached {s.hypervolume_share:.2%} of the exact front's hypervolume, "
             f"proven over {s.n_proved:,} designs"
         )
         return lines

@@ -132,7 +132,7 @@ def _exact() -> Iterator[Row]:
     for study, third in [*((s, t) for s in STUDIES for t in THIRD[:2]), (LEVERS, "")]:
         problem = problem_of(study, third)
         start = time.process_time()
-        exact = exact_front(problem)
+        exact = exact_front(problem, workers=1)
         seconds = time.process_time() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         yield (

@@ -62,7 +62,7 @@ def takeaway(facts: Facts) -> str:
     reached = next((t for t, s in search.curve if s >= 0.99), None)
     when = f", 99% of it after {words.whole(reached)}" if reached else ""
     return (
-        f"{words.whole(search.n_trials)} trials ({search.sampler}, seed {search.seed}) reached "
+        f"{words.whole(search.n_trials)} trial{'' if search.n_trials == 1 else 's'} ({search.sampler}, seed {search.seed}) reached "
         f"{100 * search.hypervolume_share:.1f}% of the exact front's hypervolume{when}; the exact front is proven over "
         f"{words.whole(search.n_proved)} designs."
     )  # fmt: skip
