@@ -80,7 +80,7 @@ def _fronts(every: Mapping[str, Facts]) -> Chart:
     longest = max(every, key=lambda n: float(every[n].result.front["context_length"].max()))
     reach = float(every[longest].result.front["context_length"].max())
     said = (
-        f"The lowest loss is {best}’s : {words.loss(every[best].best)}, the longest feasible context of a "
+        f"The lowest loss is {best}’s, {words.loss(every[best].best)}, the longest feasible context of a "
         f"front {longest}’s ({words.tokens(reach)})."
     )
     corpora = {facts.corpus for facts in every.values()}
