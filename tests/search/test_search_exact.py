@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from search_toy import Toy, toy_lattice
 
-from explorer import budget, checking, pipeline
+from explorer import budget, checking
+from explorer.pipeline import study
 from explorer.search import bounds, sweep
 from explorer.search.blocks import dominated
 from explorer.search.crew import Crew
@@ -139,8 +140,8 @@ def test_a_metric_without_a_bound_is_enumerated_whole_and_said(tmp_path):
 
 def test_a_lattice_too_large_to_weigh_keeps_the_best_design_s_levers(tmp_path, monkeypatch):
     problem = small(tmp_path, kv="[all, 4]", d_head="[64, 128]")
-    monkeypatch.setattr(pipeline, "MOST_WEIGHED", 100)
-    result = pipeline.run(problem.budget, trials=20, n_draws=0)
+    monkeypatch.setattr(study, "MOST_WEIGHED", 100)
+    result = study.run(problem.budget, trials=20, n_draws=0)
     best = result.exact_front.iloc[result.exact_front["loss"].argmin()]
     kept = f"d_head {best['d_head']:g}"
     assert any(kept in note and "the trade keeps" in note for note in result.notes)

@@ -1,0 +1,8 @@
+"""What the commands do, each from its input to its files: run, work, redraw, compare, export."""
+
+from explorer.pipeline.compare import compare
+from explorer.pipeline.export import export
+from explorer.pipeline.folder import redraw, run_in
+from explorer.pipeline.study import run, with_search, work
+
+__all__ = ["compare", "export", "redraw", "run", "run_in", "with_search", "work"]

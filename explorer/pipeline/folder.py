@@ -1,0 +1,124 @@
+"""A run's files in a folder: begin or continue it there, and draw its report again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from explorer.errors import ExplorerError
+from explorer.pipeline.study import OnProgress, run, with_search
+
+if TYPE_CHECKING:
+    from explorer.budget import Budget
+    from explorer.result import Result
+    from explorer.search.evaluators import Evaluator
+
+_OWN_FILES = (
+    "report.html", "trials.parquet", "front.csv", "summary.json", "evidence.json", "budget.yaml",
+    "journal.log",
+)  # fmt: skip
+
+
+def run_in(
+    folder: Path,
+    budget: Budget,
+    *,
+    trials: int | None = None,
+    seed: int | None = None,
+    sampler: str | None = None,
+    storage: str | None = None,
+    evaluator: Evaluator | str | None = None,
+    heartbeat: int | None = None,
+    formats: Sequence[str] = (),
+    force: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Result:
+    """`run`, with its files in `folder`: an earlier run of the same budget is continued, another refused.
+
+    Without a `storage`, the study is kept in the folder and belongs to this process alone. Raises
+    ExplorerError (and writes nothing) where the folder holds a run of another budget, unless `force`
+    replaces it.
+    """
+    from explorer.budget import dump
+    from explorer.files import clear_scratch, only_one, write_text
+
+    budget = with_search(budget, trials=trials, seed=seed, sampler=sampler)
+    # Processes that share a study may share the folder too: what they write there is the same.
+    with only_one(folder) if storage is None else nullcontext():
+        _open(folder, budget, force)
+        if storage is None:
+            # Nobody else writes here.
+            clear_scratch(folder, _OWN_FILES)
+        fresh = not (folder / "budget.yaml").exists()
+        write_text(folder / "budget.yaml", dump(budget))
+        try:
+            result = run(
+                budget,
+                journal=folder / "journal.log" if storage is None else None,
+                storage=storage,
+                evaluator=evaluator,
+                heartbeat=heartbeat,
+                on_progress=on_progress,
+            )
+        except ExplorerError:
+            # A study that could not be begun or joined leaves nothing behind that looks like a run.
+            if fresh:
+                (folder / "budget.yaml").unlink()
+                with suppress(OSError):
+                    folder.rmdir()
+            raise
+        began = time.perf_counter()
+        _draw(result, folder, formats)
+        seconds = round(time.perf_counter() - began, 3)
+        result = replace(result, timings={**result.timings, "report": seconds})
+        result.save(folder)
+    return result
+
+
+def redraw(folder: Path, formats: Sequence[str] = ()) -> Path:
+    """Write the report of a finished run again; returns the page's path."""
+    from explorer.result import load
+
+    return _draw(load(folder), folder, formats)
+
+
+def _open(folder: Path, budget: Budget, force: bool) -> None:
+    """Make sure that `folder` may hold a run of `budget`: new, or begun with the same budget."""
+    from explorer.budget import difference, fingerprint, load
+
+    if folder.exists() and not folder.is_dir():
+        raise ExplorerError(f"{folder} is a file; choose another --output")
+    changed: list[str] = []
+    if not force and (folder / "budget.yaml").is_file():
+        changed = difference(load(folder / "budget.yaml"), budget)
+    elif not force and (folder / "summary.json").is_file():
+        known = json.loads((folder / "summary.json").read_text("utf-8"))["provenance"].get("budget")
+        if known != fingerprint(budget):
+            changed = ["the budget is not the one that its summary.json was made with"]
+    if changed:
+        raise ExplorerError(
+            "\n".join(
+                [
+                    f"{folder} holds a run of another budget; pass --force to replace it or another --output",
+                    *(f"  {line}" for line in changed),
+                ]
+            )
+        )
+    if force:
+        for name in _OWN_FILES:
+            (folder / name).unlink(missing_ok=True)
+
+
+def _draw(result: Result, folder: Path, formats: Sequence[str]) -> Path:
+    from explorer.files import write_text
+    from explorer.report import render, save_charts
+
+    write_text(folder / "report.html", render(result))
+    if formats:
+        save_charts(result, folder / "charts", formats)
+    return folder / "report.html"

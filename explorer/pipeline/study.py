@@ -1,0 +1,235 @@
+"""The one sequence: search → claims → evidence → Result; `work` does the search's part alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from explorer.pipeline import facts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    from explorer.budget import Budget
+    from explorer.claims.setting import Setting
+    from explorer.result import Result
+    from explorer.search.evaluators import Evaluator
+    from explorer.search.problem import Problem
+    from explorer.search.study import Search
+
+N_DRAWS = 300
+"""Posterior draws of the trade: a probability of .5 is then known to about .03."""
+CLOUD_ROWS = 4000
+"""Rows of explored designs that a run keeps beside its trials."""
+NEAREST_ROWS = 12
+MOST_WEIGHED = 1_000_000
+"""Designs of a lattice that the trade weighs whole; of a larger one it holds all but context, width and depth."""
+
+OnProgress = Callable[..., Any]
+
+
+def run(
+    budget: Budget,
+    *,
+    trials: int | None = None,
+    seed: int | None = None,
+    sampler: str | None = None,
+    journal: Path | None = None,
+    storage: str | None = None,
+    evaluator: Evaluator | str | None = None,
+    heartbeat: int | None = None,
+    n_draws: int = N_DRAWS,
+    on_progress: OnProgress | None = None,
+) -> Result:
+    """Search the designs `budget` allows, weigh the idea, and return everything found.
+
+    `trials`, `seed` and `sampler` replace the budget's own. `journal` is a file that keeps the study, so
+    that an interrupted run can be continued; `storage` is a journal or an Optuna storage URL that several
+    processes share, each showing a sign of life every `heartbeat` seconds. `evaluator` measures designs: a
+    callable, or its name as `module:function`; it takes a design's row (a mapping, units in the names) and
+    returns what it measured, by metric name (see `explorer.search.evaluators`). `n_draws` = 0 answers at
+    the law's central values, without interval. Raises ExplorerError on input that cannot be run; a budget
+    that nothing meets is a result.
+    """
+    from explorer.checking import lattice_notes
+    from explorer.claims import ledger, trade, verdict
+    from explorer.claims.landscape import describe_levers
+    from explorer.claims.setting import Setting
+    from explorer.errors import NothingFits
+    from explorer.evidence import gather
+    from explorer.result import Result
+    from explorer.search import Problem, explore
+
+    budget = with_search(budget, trials=trials, seed=seed, sampler=sampler)
+    wanted, tell, clock = budget.search, on_progress or _silent, _Clock()
+    with clock("search"):
+        problem = Problem(budget)
+        search = explore(
+            problem,
+            trials=wanted.trials,
+            sampler=wanted.sampler,
+            seed=wanted.seed,
+            journal=journal,
+            storage=storage,
+            evaluator=evaluator,
+            **({} if heartbeat is None else {"heartbeat": heartbeat}),
+            on_progress=tell,
+        )
+    weighed, found, evidence = None, None, None
+    picks = _picks(search, problem)
+    notes = [*budget.notes, *search.exact.notes, *facts.measured_notes(search), *lattice_notes(problem)]
+    with clock("trade"):
+        levers = _levers(search, problem)
+        setting = Setting.of(problem, levers)
+        if levers is not None:
+            notes.append(
+                f"the trade keeps {describe_levers(problem.lattice, levers)} of the best design, since it cannot "
+                f"weigh all {problem.lattice.size:,} designs in every draw"
+            )
+        try:
+            weighed = trade(
+                problem,
+                n_draws=n_draws,
+                seed=wanted.seed,
+                setting=setting,
+                on_progress=lambda share: tell("trade", int(100 * share), 100),
+            )
+            found = verdict(weighed)
+        except NothingFits as nothing:
+            notes.append(str(nothing))
+    with clock("evidence"):
+        claims = tuple(ledger(budget.quality.law))
+        if picks:
+            evidence = gather(problem, setting, search, picks)
+    return Result(
+        budget=budget,
+        trials=search.trials,
+        front=search.front,
+        exact_front=search.exact_front,
+        cloud=_thinned(search.cloud),
+        picks=picks,
+        search=facts.summary(search),
+        claims=claims,
+        trade=weighed,
+        verdict=found,
+        evidence=evidence,
+        nearest=search.trials.iloc[:0] if picks else _nearest(problem, setting),
+        assumptions=facts.assumptions(problem, weighed),
+        notes=tuple(dict.fromkeys(notes)),
+        timings=clock.seconds,
+        provenance=facts.provenance(budget),
+    )
+
+
+def work(
+    budget: Budget,
+    *,
+    storage: str,
+    evaluator: Evaluator | str | None = None,
+    trials: int | None = None,
+    heartbeat: int | None = None,
+    on_progress: OnProgress | None = None,
+) -> int:
+    """Evaluate trials of the study of `budget` in `storage` until it has all, and report nothing.
+
+    Returns how many trials were told here. How many are wanted, by which sampler and seed, is the study's
+    to say, and the budget's where no study is there yet. Raises ExplorerError for another budget's study.
+    """
+    from explorer.search import Problem
+    from explorer.search.study import evaluate_for
+
+    wanted = budget.search
+    return evaluate_for(
+        Problem(budget),
+        storage=storage,
+        trials=trials or wanted.trials,
+        sampler=wanted.sampler,
+        seed=wanted.seed,
+        evaluator=evaluator,
+        **({} if heartbeat is None else {"heartbeat": heartbeat}),
+        on_progress=on_progress or _silent,
+    )
+
+
+def with_search(
+    budget: Budget, *, trials: int | None = None, seed: int | None = None, sampler: str | None = None
+) -> Budget:
+    """The budget with some of its `search` section replaced; UnknownName for an unknown sampler."""
+    given = {k: v for k, v in (("trials", trials), ("seed", seed), ("sampler", sampler)) if v is not None}
+    if not given:
+        return budget
+    if sampler is not None:
+        from explorer.errors import UnknownName
+        from explorer.search.samplers import NAMES
+
+        known = (*NAMES, "exact")
+        if sampler not in known:
+            raise UnknownName("sampler", sampler, known)
+    return budget.model_copy(update={"search": budget.search.model_copy(update=given)})
+
+
+def _picks(search: Search, problem: Problem) -> dict[str, int]:
+    """Rows of the front that a reader asks for first; empty where nothing is feasible."""
+    front = search.front
+    if not len(front):
+        return {}
+    import numpy as np
+
+    from explorer.search.front import coordinates, knee
+
+    values = {o.name: front[o.name].to_numpy(dtype=float) for o in problem.objectives}
+    points = coordinates(problem.objectives, values)
+    return {
+        "best-loss": int(np.argmin(front["loss"].to_numpy())),
+        "longest": int(np.argmax(front["context_length"].to_numpy())),
+        "knee": knee(points),
+    }
+
+
+def _levers(search: Search, problem: Problem) -> dict[str, int] | None:
+    """Where the lattice is too large to be weighed whole, the best design's place on LEVERS; else None."""
+    if problem.lattice.size <= MOST_WEIGHED:
+        return None
+    from explorer.claims.landscape import LEVERS
+    from explorer.search.space import AXES
+
+    found = search.exact
+    best = found.points[found.optima.get("loss", 0)] if len(found.points) else [0] * len(AXES)
+    return {name: int(best[AXES.index(name)]) for name in LEVERS}
+
+
+def _nearest(problem: Problem, setting: Setting) -> pd.DataFrame:
+    """The designs of the whole lattice closest to feasibility: least largest excess first."""
+    import pandas as pd
+
+    from explorer.claims.landscape import nearest_points
+
+    return pd.DataFrame(problem.columns(nearest_points(problem, setting.grids, NEAREST_ROWS)))
+
+
+def _thinned(cloud: pd.DataFrame) -> pd.DataFrame:
+    """At most CLOUD_ROWS of the explored designs, evenly taken."""
+    step = max(1, -(-len(cloud) // CLOUD_ROWS))
+    return cloud.iloc[::step].reset_index(drop=True)
+
+
+def _silent(*_: Any, **__: Any) -> None:
+    """Progress that nobody listens to."""
+
+
+class _Clock:
+    """Seconds per phase."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds[phase] = round(time.perf_counter() - began, 3)
