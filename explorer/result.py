@@ -315,7 +315,7 @@ def _load(folder: Path) -> Result:
     return Result(
         budget=load_budget(folder / "budget.yaml"),
         trials=pd.read_parquet(folder / "trials.parquet"),
-        front=pd.read_csv(folder / "front.csv", float_precision="round_trip"),
+        front=pd.read_csv(folder / "front.csv"),
         exact_front=pd.DataFrame(data["exact_front"]),
         cloud=pd.DataFrame(data["cloud"]),
         picks=data["picks"],
