@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 MOST_SHOWN = 60
-"""Designs of a front that a report lists, takes apart and exports; with three objectives it has thousands."""
+"""Designs of a front that a page lists as it opens; with three objectives it has thousands."""
 
 
 def shown_rows(n: int, picks: Iterable[int]) -> list[int]:
-    """Row numbers of a front of `n` designs that a report shows: all, or evenly taken ones and the picks."""
+    """Row numbers of a front of `n` designs that a page lists as it opens: all, or evenly taken ones and the picks."""
     step = max(1, -(-n // MOST_SHOWN))
     return sorted({*range(0, n, step), *(k for k in picks if k < n)})
 
@@ -77,9 +77,10 @@ class Evidence:
     sweep: pd.DataFrame
     """The best design over context lengths, long form: `context_length`, `quantity` (`memory_bytes`,
     `flops_per_token`, `seconds_per_token`), `part`, `value`."""
-    anatomies: tuple[dict[str, Any], ...]
-    """One per row of the front, in its order: parameters, flops, memory, time taken apart at full context; of a
-    staged design, under `short`, the same at its short window. Empty for rows that are not shown."""
+    anatomies: pd.DataFrame
+    """The rows of the front (`key`) taken apart at full context (`stage` is `full`), staged designs also at their
+    short window (`short`): `context_length`, then a column per part: `memory: …` in bytes per GPU, `flops: …` in
+    model FLOPs per training token, `time: …` in seconds per token of the whole job."""
     models: pd.DataFrame
     """Published models near the budget: `name`, `context_length`, `d_model`, `n_layers`, `n_params`."""
     importance: pd.DataFrame
@@ -87,8 +88,8 @@ class Evidence:
     crossover: Mapping[str, float]
     """`flops`: context at which attention's quadratic FLOPs equal the linear ones for the best design,
     causal; `seconds`: the same in step time (nan where there is none)."""
-    model_anatomies: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-    """Published models taken apart as `anatomies` are, by name, at their own context under the budget's
+    model_anatomies: pd.DataFrame | None = None
+    """Published models taken apart as `anatomies` are, `key` their name, at their own context under the budget's
     hardware."""
     sensitivities: pd.DataFrame | None = None
     """What 10% more of a lever does around each row of the front: `row`, `lever`, `low` and `high` (the
@@ -304,10 +305,11 @@ def _load(folder: Path) -> Result:
     search["failures"] = tuple(Failure(**a) for a in search["failures"])
     evidence = data["evidence"]
     if evidence is not None:
-        for name in ("plane", "sweep", "models", "importance", "sensitivities"):
+        for name in (
+            "plane", "sweep", "models", "importance", "sensitivities", "anatomies", "model_anatomies",
+        ):  # fmt: skip
             if evidence.get(name) is not None:
                 evidence[name] = pd.DataFrame(evidence[name])
-        evidence["anatomies"] = tuple(evidence["anatomies"])
         evidence["outside"] = tuple(tuple(names) for names in evidence["outside"])
         fronts = evidence["corpus_fronts"]
         evidence["corpus_fronts"] = {k: pd.DataFrame(v) for k, v in fronts.items()}

@@ -15,7 +15,7 @@ from explorer.evidence.chosen import design_of, plan_of, plans_of, short_of
 from explorer.evidence.exports import exports, written
 from explorer.evidence.importance import importance
 from explorer.evidence.sensitivity import sensitivities
-from explorer.result import Evidence, shown_rows
+from explorer.result import Evidence
 
 if TYPE_CHECKING:
     from explorer.claims.setting import Setting
@@ -28,25 +28,23 @@ __all__ = ["design_of", "gather", "plan_of", "written"]
 def gather(problem: Problem, setting: Setting, search: Search, picks: Mapping[str, int]) -> Evidence:
     """The evidence of a finished search; `picks` are rows of its front by name."""
     front = search.front
-    shown = {k: design_of(problem, front.iloc[k]) for k in shown_rows(len(front), picks.values())}
-    chosen = shown[picks["best-loss"]]
-    starts = [short_of(design) for design in shown.values() if design.staged_from]
-    plans_of(problem, [*shown.values(), *starts])
+    designs = {k: design_of(problem, row) for k, row in enumerate(front.to_dict("records"))}
+    chosen = designs[picks["best-loss"]]
+    starts = [short_of(design) for design in designs.values() if design.staged_from]
+    plans_of(problem, [*designs.values(), *starts])
     return Evidence(
         plane=plane.plane(problem, setting),
         sweep=apart.sweep(problem, chosen),
-        anatomies=tuple(
-            apart.taken_apart(problem, shown[k]) if k in shown else {} for k in range(len(front))
-        ),
+        anatomies=apart.taken_apart(problem, designs),
         models=apart.published(problem),
         importance=importance(search),
         crossover=apart.crossover(problem, chosen),
         model_anatomies=apart.models_apart(problem, float(front["n_params"].iloc[picks["best-loss"]])),
-        sensitivities=sensitivities(problem, shown),
+        sensitivities=sensitivities(problem, designs),
         outside=domain.outside(problem, front),
         inside=domain.inside(problem, setting),
         domain={f.name: getattr(problem.law.domain, f.name) for f in fields(problem.law.domain)},
         corpus_fronts=corpora.fronts(problem, setting),
         baseline=baseline(problem, setting),
-        exports=exports(problem, front.iloc[list(shown)]),
+        exports=exports(problem, front),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,9 +10,10 @@ import numpy as np
 from explorer.catalog import models
 from explorer.claims.crossings import flops_equal, seconds_equal
 from explorer.cost import parameters
-from explorer.cost.anatomy import anatomy
-from explorer.design import Design
-from explorer.evidence.chosen import plan_at, plan_of, short_of
+from explorer.cost.parts import parts
+from explorer.design import Design, Plan
+from explorer.evidence.chosen import plan_of, plans_of, short_of
+from explorer.evidence.grouped import grouped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,82 +26,91 @@ TAKEN_APART = 3
 """Published models taken apart beside the best design: those nearest to it in parameters."""
 
 
-def taken_apart(problem: Problem, design: Design) -> dict[str, Any]:
-    """The anatomy at full context under the best plan there; of a staged design, under `short`, the same at
-    its short window. Empty where nothing can run it."""
-    plan = plan_of(problem, design)
-    if plan is None:
-        return {}
-    found = anatomy(design, plan, problem.hardware)
-    if design.staged_from:
-        start = short_of(design)
-        short = plan_of(problem, start)
-        if short is not None:
-            found["short"] = anatomy(start, short, problem.hardware)
-    return found
+STAGES = ("full", "short")
+"""A design at its full context, and a staged one at its short window."""
+
+
+def taken_apart(problem: Problem, designs: Mapping[Any, Design]) -> pd.DataFrame:
+    """Key by key what each design's memory, FLOPs and time are made of, under its best plan.
+
+    `key`, `stage`, `context_length`, then one column per part, named `memory: weights`: bytes per GPU, model
+    FLOPs per training token, seconds per token. A design that nothing can run is left out.
+    """
+    lines: list[tuple[Any, str, Design]] = []
+    for key, design in designs.items():
+        lines.append((key, STAGES[0], design.with_(staged_from=0, staged_share=0)))
+        if design.staged_from:
+            lines.append((key, STAGES[1], short_of(design)))
+    plans = plans_of(problem, [design for *_, design in lines])
+    run = [(*line, plan) for line, plan in zip(lines, plans, strict=True) if plan is not None]
+    return _table(problem, run)
+
+
+def _table(problem: Problem, lines: Sequence[tuple[Any, str, Design, Plan]]) -> pd.DataFrame:
+    import pandas as pd
+
+    tables = []
+    for places, designs, plans in grouped([(design, plan) for *_, design, plan in lines]):
+        found = parts(designs, plans, problem.hardware)
+        columns = {f"{q}: {part}": value for q, by_part in found.items() for part, value in by_part.items()}
+        tables.append(pd.DataFrame(columns, index=places))
+    if not tables:
+        return pd.DataFrame(columns=["key", "stage", "context_length"])
+    whole = pd.concat(tables).sort_index()
+    whole.insert(0, "key", [line[0] for line in lines])
+    whole.insert(1, "stage", [line[1] for line in lines])
+    whole.insert(2, "context_length", [float(line[2].context_length) for line in lines])
+    return whole
 
 
 def sweep(problem: Problem, design: Design) -> pd.DataFrame:
     """The design at every listed context under its best plan there: memory, FLOPs and time by part."""
     import pandas as pd
 
-    contexts = problem.lattice.context_length
-    planned = problem.evaluate(
-        design.with_(context_length=contexts, staged_from=0.0, staged_share=0.0)
-    ).planned
-    rows: list[tuple[float, str, str, float]] = []
-    for k, c in enumerate(contexts):
-        plan = plan_at(problem, planned, k)
-        if plan is None:
-            continue
-        at = design.with_(context_length=int(c), staged_from=0, staged_share=0)
-        found = anatomy(at, plan, problem.hardware, with_serving=False)
-        for quantity, parts in (
-            ("memory_bytes", memory_parts(found)),
-            ("flops_per_token", flops_parts(found)),
-            ("seconds_per_token", time_parts(found)),
-        ):
-            rows += [(float(c), quantity, part, float(value)) for part, value in parts.items()]
-    return pd.DataFrame(rows, columns=["context_length", "quantity", "part", "value"])
+    constant = design.with_(staged_from=0, staged_share=0)
+    at = [constant.with_(context_length=int(c)) for c in problem.lattice.context_length]
+    plans = plans_of(problem, at)
+    found = _table(
+        problem, [("", "", d, plan) for d, plan in zip(at, plans, strict=True) if plan is not None]
+    )
+    tables = []
+    for column in found.columns[3:]:
+        quantity, part = column.split(": ")
+        name, gather = SWEPT[quantity]
+        tables.append(
+            pd.DataFrame(
+                {"context_length": found["context_length"], "quantity": name, "part": gather(part), "value": found[column]}
+            )
+        )  # fmt: skip
+    if not tables:
+        return pd.DataFrame(columns=["context_length", "quantity", "part", "value"])
+    whole = pd.concat(tables)
+    whole = whole[(whole["value"] > 0) | (whole["quantity"] != "seconds_per_token")]
+    keys = ["quantity", "part", "context_length"]
+    summed = whole.groupby(keys, sort=False)["value"].sum().reset_index()
+    return summed[["context_length", "quantity", "part", "value"]]
 
 
-def memory_parts(found: dict[str, Any]) -> dict[str, float]:
-    """What fills one GPU at the peak of the step; the parts sum to the device's peak."""
-    held = found["memory"]
-    after_backward = held["peak_instant"] in ("end of backward", "optimizer step")
-    activations = 0.0 if after_backward else float(held["saved_activation_bytes"])
-    weights, states = float(held["parameter_bytes"]), float(held["optimizer_bytes"])
-    rest = max(float(held["peak_allocated_bytes"]) - weights - states - activations, 0.0)
-    return {
-        "weights": weights,
-        "optimizer states": states,
-        "saved activations": activations,
-        "gradients, working memory": rest,
-        "allocator slack": float(held["peak_reserved_bytes"] - held["peak_allocated_bytes"]),
-        "context and communication": float(held["peak_device_bytes"] - held["peak_reserved_bytes"]),
-    }
+def _memory_part(part: str) -> str:
+    """What is neither state nor saved changes from moment to moment: over the contexts it is one part."""
+    working = ("gradients", "logits and gradients", "temporaries")
+    return "gradients, working memory" if part in working else part
 
 
-def flops_parts(found: dict[str, Any]) -> dict[str, float]:
-    """Model FLOPs per training token (three times the forward ones), the quadratic part apart."""
-    parts = {"attention, quadratic": 0.0, "attention, linear": 0.0, "feed-forward": 0.0, "head": 0.0}
-    for name, value in found["flops"]["forward_flops_per_token_by_operation"].items():
-        if name in ("attention scores", "attention mix"):
-            part = "attention, quadratic"
-        elif "head" in name or "embedding" in name:
-            part = "head"
-        elif "feed-forward" in name or name == "router":
-            part = "feed-forward"
-        else:
-            part = "attention, linear"
-        parts[part] += 3 * float(value)
-    return parts
+def _flops_part(operation: str) -> str:
+    """The quadratic part apart."""
+    if operation in ("attention scores", "attention mix"):
+        return "attention, quadratic"
+    if "head" in operation or "embedding" in operation:
+        return "head"
+    return "feed-forward" if "feed-forward" in operation or operation == "router" else "attention, linear"
 
 
-def time_parts(found: dict[str, Any]) -> dict[str, float]:
-    """Seconds per token of the whole job, by part of the step."""
-    tokens = float(found["time"]["tokens_per_step"])
-    return {k: float(v) / tokens for k, v in found["time"]["parts_seconds"].items() if float(v) > 0}
+SWEPT: dict[str, tuple[str, Callable[[str], str]]] = {
+    "memory": ("memory_bytes", _memory_part),
+    "flops": ("flops_per_token", _flops_part),
+    "time": ("seconds_per_token", str),
+}
 
 
 def published(problem: Problem) -> pd.DataFrame:
@@ -115,19 +126,19 @@ def published(problem: Problem) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["name", "context_length", "d_model", "n_layers", "n_params"])
 
 
-def models_apart(problem: Problem, n_params: float) -> dict[str, dict[str, Any]]:
+def models_apart(problem: Problem, n_params: float) -> pd.DataFrame:
     """The published models nearest in size, at their own context, under the budget's hardware and their best
-    plan there."""
-    counted = {m.name: (m, float(parameters(m.design).total)) for m in models().values()}
-    nearest = sorted(counted, key=lambda name: abs(np.log(counted[name][1] / n_params)))
-    found: dict[str, dict[str, Any]] = {}
-    for name in nearest:
-        if len(found) == TAKEN_APART:
+    plan there; `key` is the model's name."""
+    every = models()
+    nearest = sorted(
+        every, key=lambda name: abs(np.log(float(parameters(every[name].design).total) / n_params))
+    )
+    # Some of them may not run here.
+    for many in (TAKEN_APART, 4 * TAKEN_APART, len(nearest)):
+        found = taken_apart(problem, {name: every[name].design for name in nearest[:many]})
+        if len(kept := list(dict.fromkeys(found["key"]))[:TAKEN_APART]) == TAKEN_APART:
             break
-        parts = taken_apart(problem, counted[name][0].design)
-        if parts:
-            found[name] = parts
-    return found
+    return found[found["key"].isin(kept)].reset_index(drop=True)
 
 
 def crossover(problem: Problem, design: Design) -> dict[str, float]:

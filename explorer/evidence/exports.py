@@ -12,18 +12,27 @@ from explorer.units import format_bytes, format_loss
 if TYPE_CHECKING:
     import pandas as pd
 
+    from explorer.design import Design, Plan
     from explorer.search.problem import Problem
 
 
 def written(problem: Problem, row: Any, target: str) -> str:
     """One design of a trials table, with its plan, in the format of `target`."""
+    return _file(row, target, *_with_plan(problem, row))
+
+
+def _with_plan(problem: Problem, row: Any) -> tuple[Design, Plan | None]:
     design = design_of(problem, row)
+    return design, plan_of(problem, design)
+
+
+def _file(row: Any, target: str, design: Design, plan: Plan | None) -> str:
     remarks = (
         f"expected peak device memory: {format_bytes(float(row['peak_device_bytes']))} per GPU",
         f"expected throughput: {float(row['tokens_per_second_per_gpu']):,.0f} tokens/s per GPU",
         f"predicted loss: {format_loss(row)} nats per token",
     )
-    return write(design, plan_of(problem, design), target, n_tokens=float(row["n_tokens"]), remarks=remarks)
+    return write(design, plan, target, n_tokens=float(row["n_tokens"]), remarks=remarks)
 
 
 def exports(problem: Problem, rows: pd.DataFrame) -> dict[str, Any]:
@@ -32,15 +41,14 @@ def exports(problem: Problem, rows: pd.DataFrame) -> dict[str, Any]:
     Files of neighbouring designs differ in a few lines, so each line is kept once.
     """
     lines: dict[str, int] = {}
-    texts: dict[str, dict[str, list[int] | str]] = {}
-    for target in TARGETS:
-        found: dict[str, list[int] | str] = {}
-        for k, row in rows.iterrows():
+    texts: dict[str, dict[str, list[int] | str]] = {target: {} for target in TARGETS}
+    for label, row in zip(rows.index, rows.to_dict("records"), strict=True):
+        design, plan = _with_plan(problem, row)
+        for target, found in texts.items():
             try:
-                text = written(problem, row, target)
+                text = _file(row, target, design, plan)
             except Unsupported as reason:
-                found[str(k)] = str(reason)
+                found[str(label)] = str(reason)
                 continue
-            found[str(k)] = [lines.setdefault(line, len(lines)) for line in text.splitlines()]
-        texts[target] = found
+            found[str(label)] = [lines.setdefault(line, len(lines)) for line in text.splitlines()]
     return {"lines": list(lines), "texts": texts, "names": dict(TARGETS)}

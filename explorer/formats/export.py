@@ -136,9 +136,10 @@ def _plain(record: Record) -> Record:
     changes: dict[str, Any] = {}
     for f in fields(record):
         value = getattr(record, f.name)
-        if isinstance(value, bool | str):
+        # Truth values are whole numbers too.
+        if isinstance(value, int | str):
             continue
-        if np.size(value) != 1:
+        if not isinstance(value, float) and np.size(value) != 1:
             raise Unsupported(
                 f"one design is written at a time, but {f.name} holds {np.size(value)} values; choose one"
             )

@@ -26,12 +26,22 @@ def packed(frame: pd.DataFrame) -> dict[str, Any]:
     The shorter of both is taken.
     """
     columns = frame.columns if len(frame) else ()
-    return {"rows": len(frame), "columns": {str(name): _column(frame[name]) for name in columns}}
+    return {"rows": len(frame), "columns": {str(name): column(frame[name]) for name in columns}}
 
 
-def _column(values: pd.Series[Any]) -> dict[str, Any]:
+def rounded(values: pd.Series[Any], digits: int = 3) -> pd.Series[Any]:
+    """Values to as many decimals as codes of so many digits tell apart."""
+    most = float(values.abs().max())
+    if not most > 0:
+        return values
+    return values.round(int(np.floor(np.log10(0.9 * len(DIGITS) ** digits / most))))
+
+
+def column(values: Any) -> dict[str, Any]:
+    """One column of `packed`."""
     import pandas as pd
 
+    values = pd.Series(values)
     numeric = pd.api.types.is_numeric_dtype(values)
     if numeric:
         values = values.astype(float).where(np.isfinite(values.astype(float)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from explorer.report import bundle, packing, palette, sections, story, words
+from explorer.report import bundle, files, packing, palette, sections, story, words
 from explorer.report.chart import Chart
 from explorer.report.facts import Facts
 from explorer.report.figures import (
@@ -72,6 +72,7 @@ def render(result: Result) -> str:
         front_rows=sections.front_rows(facts),
         front_columns=sections.columns(result.front),
         claims=sections.claims(facts),
+        beside=_beside(facts),
         page_state=_state(facts) | {"told": {"designs": front.told(table), "plane": plane.TOLD}},
     )
 
@@ -106,15 +107,17 @@ def _every(facts: Facts, table: pd.DataFrame) -> list[Chart]:
     return [c for c in found if c is not None]
 
 
-def fill(template: str, found: Iterable[Chart], **context: Any) -> str:
-    """A template with everything that pages share: style, scripts, specifications and data."""
+def fill(
+    template: str, found: Iterable[Chart], beside: Mapping[str, pd.DataFrame] | None = None, **context: Any
+) -> str:
+    """A template with everything that pages share: style, scripts, specifications, and data of the charts and beside."""
     found = list(found)
     return (
         environment()
         .get_template(template)
         .render(
             specs={c.name: c.compiled() for c in found},
-            data=embedded(found),
+            data=embedded(found, beside or {}),
             colours={"light": palette.LIGHT, "dark": palette.DARK},
             css=bundle.asset("style.css"),
             vega=bundle.vega() if found else "",
@@ -124,9 +127,9 @@ def fill(template: str, found: Iterable[Chart], **context: Any) -> str:
     )
 
 
-def embedded(found: Iterable[Chart]) -> dict[str, dict[str, Any]]:
+def embedded(found: Iterable[Chart], beside: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, Any]]:
     """Every table once, packed; equal names are one table."""
-    tables: dict[str, pd.DataFrame] = {}
+    tables = dict(beside)
     for chart in found:
         for name, frame in chart.data.items():
             kept = frame.drop(columns=designs.DERIVED, errors="ignore") if name == "designs" else frame
@@ -161,18 +164,15 @@ def _dumps(value: Any) -> str:
 def _state(facts: Facts) -> dict[str, Any]:
     """What the page's script needs besides the tables."""
     evidence = facts.result.evidence
-    apart: dict[str, Any] = {"designs": [], "models": {}, "order": {}, "near": [], "best": facts.best_number}
+    apart: dict[str, Any] = {"models": [], "order": {}, "best": facts.best_number}
     exports: dict[str, Any] = {}
-    if evidence is not None and any(evidence.anatomies):
-        apart["order"] = order = anatomy.order_of(facts)
-        apart["most"], apart["figures"] = anatomy.MOST_PARTS, near.FIGURES
-        apart["designs"] = {k: _stages(a, order) for k, a in enumerate(evidence.anatomies) if a}
-        apart["models"] = {k: _stages(a, order) for k, a in evidence.model_anatomies.items() if a}
-        apart["near"] = {
-            k: {lever: list(line.values()) for lever, line in here.items()}
-            for k, here in near.by_row(facts).items()
+    if evidence is not None and len(evidence.anatomies):
+        apart |= {
+            "order": anatomy.order_of(facts),
+            "most": anatomy.MOST_PARTS,
+            "models": anatomy.embedded(facts)[1],
         }
-        exports = _exports(evidence.exports)
+        exports = files.packed(evidence.exports)
     return {
         "corpus": facts.corpus, "corpora": list(facts.corpora), "x": axes.column(facts.x), "y": axes.column(facts.y),
         "xBetter": facts.direction(facts.x), "yBetter": facts.direction(facts.y), "steps": list(plane.STEPS),
@@ -181,31 +181,15 @@ def _state(facts: Facts) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _exports(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Files as numbers of lines; one as long as its target's first is −1 and then what differs: place, line, …"""
-    if not found:
-        return {}
-    texts: dict[str, dict[str, Any]] = {}
-    for target, rows in found["texts"].items():
-        first: list[int] = next((v for v in rows.values() if not isinstance(v, str)), [])
-        texts[target] = {
-            k: [
-                -1,
-                *(n for place, (a, b) in enumerate(zip(first, v, strict=True)) if a != b for n in (place, b)),
-            ]
-            if v is not first and not isinstance(v, str) and len(v) == len(first)
-            else v
-            for k, v in rows.items()
-        }
-    return {"lines": found["lines"], "texts": texts}
-
-
-def _stages(found: Mapping[str, Any], order: Mapping[str, list[str]]) -> list[Any]:
-    """The bars of one anatomy: (`at 4,096`, quantity → figures in the order of its parts) each."""
-    return [
-        [at, {q: [float(f"{parts[q].get(p, 0):.4g}") for p in order[q]] for q in order}]
-        for at, parts in anatomy.stages(found)
-    ]
+def _beside(facts: Facts) -> dict[str, pd.DataFrame]:
+    """Tables of the page that no chart is drawn from as it opens: every design of the front taken apart."""
+    evidence = facts.result.evidence
+    found: dict[str, pd.DataFrame] = {}
+    if evidence is not None and len(evidence.anatomies):
+        found["apart"] = anatomy.embedded(facts)[0]
+        if evidence.sensitivities is not None and len(evidence.sensitivities):
+            found["near"] = near.embedded(facts)
+    return found
 
 
 def _axes(facts: Facts) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from explorer.claims.records import Arm, Estimate
 from explorer.report import facts as f
 from explorer.report import words
 from explorer.report.facts import Facts
-from explorer.report.figures.anatomy import fullest, parts
+from explorer.report.figures.anatomy import bars_of, fullest
 
 IDEA = "The idea that a smaller width with a longer context makes more sense"
 """What the verdict is about, in full where a reader meets it first."""
@@ -225,20 +225,19 @@ def cards(facts: Facts) -> list[Card]:
     schedule = f"schedule: {f.schedule(b)}"
     used = sorted(facts.limits(b).items(), key=lambda kv: -kv[1])
     full = [words.limit(k) for k, share in used if share >= f.BINDING]
-    bars = tuple((words.limit(k), words.percent(share), min(1.0, max(0.0, share))) for k, share in used)
+    spent = tuple((words.limit(k), words.percent(share), min(1.0, max(0.0, share))) for k, share in used)
     price = (
         (f"price: {words.number(float(b['price']))} in the currency of the budget",)
         if "price" in b and b["price"] == b["price"]
         else ()
     )
-    anatomies = facts.result.evidence.anatomies if facts.result.evidence else ()
+    evidence = facts.result.evidence
+    bars = bars_of(evidence.anatomies, facts.best_number) if evidence is not None else []
     filled: tuple[tuple[str, str, float], ...] = ()
     when = ""
-    if facts.best_number < len(anatomies) and anatomies[facts.best_number]:
-        found = fullest(anatomies[facts.best_number])
-        if "short" in anatomies[facts.best_number]:
-            when = f"at its fullest, at {words.tokens(float(found['design']['context_length']))}"
-        memory = parts(found)["memory"]
+    if bars:
+        at, memory = fullest(bars)
+        when = f"at its fullest, {at} tokens" if len(bars) > 1 else ""
         total = sum(memory.values())
         filled = tuple(
             (k, f"{words.number(v)} GiB", v / total)
@@ -261,7 +260,7 @@ def cards(facts: Facts) -> list[Card]:
             question="What does it cost?",
             figure=f"{words.hours(float(b['gpu_hours']))}",
             lines=(f"{words.days(float(b['days']))} on {facts.hardware}", f"{words.count(float(b['n_tokens']))} training tokens", *price),
-            bars=bars,
+            bars=spent,
         ),
         Card(
             question="Does it fit?",

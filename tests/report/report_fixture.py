@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -120,41 +121,40 @@ def front_of(t: pd.DataFrame) -> pd.DataFrame:
     return best[keep].reset_index(drop=True)
 
 
-def anatomy(row: pd.Series) -> dict[str, Any]:
-    """One design taken apart, in the nesting of `explore inspect --json`."""
-    c, d, layers, n = (float(row[k]) for k in ("context_length", "d_model", "n_layers", "n_params"))
+def anatomies(rows: Mapping[Any, pd.Series]) -> pd.DataFrame:
+    """Designs taken apart, staged ones at both of their windows."""
+    lines = []
+    for key, row in rows.items():
+        start = float(row.get("staged_from", 0) or 0)
+        stages = [("full", float(row["context_length"])), *([("short", start)] if start else [])]
+        lines += [{"key": key, "stage": stage, "context_length": c, **_parts(row, c)} for stage, c in stages]
+    return pd.DataFrame(lines)
+
+
+def _parts(row: pd.Series, c: float) -> dict[str, float]:
+    d, layers = float(row["d_model"]), float(row["n_layers"])
     operations = {
         "attention projections": 2 * layers * (2 * d * d + 2048 * d),
         "attention scores": 2 * layers * c * d,
         "feed-forward": 2 * layers * 10.5 * d * d,
         "head": 2 * 32_000 * d,
     }
-    seconds = {k: 4e6 * 3 * v / (8 * 989e12 * 0.55) for k, v in operations.items()}
-    start = float(row.get("staged_from", 0) or 0)
-    if start:
-        row = row.copy()
-        row["staged_from"] = 0
-        short = anatomy(pd.concat([row.drop("context_length"), pd.Series({"context_length": start})]))
-        return {**anatomy(row), "short": short}
-    return {
-        "design": {"context_length": c, "d_model": d, "n_layers": layers},
-        "parameters": {"n_params": n, "parts": {"embedding": 32_000 * d, "feed-forward": layers * 10.5 * d * d}},
-        "flops": {
-            "train_flops_per_token": 3 * sum(operations.values()),
-            "forward_flops_per_token_by_operation": operations,
-        },
-        "memory": {
-            **{k: float(row[k]) for k in (
-                "parameter_bytes", "gradient_bytes", "optimizer_bytes", "saved_activation_bytes",
-                "peak_allocated_bytes", "peak_reserved_bytes", "peak_device_bytes",
-            )},
-            "peak_instant": "loss, backward",
-        },
-        "time": {
-            "step_seconds": sum(seconds.values()), "tokens_per_step": 4e6,
-            "parts_seconds": seconds | {"memory-bound": 0.4, "communication": 0.2},
-        },
+    held = {
+        "weights": float(row["parameter_bytes"]), "optimizer states": float(row["optimizer_bytes"]),
+        "gradients": 0.0, "saved activations": float(row["saved_activation_bytes"]),
     }  # fmt: skip
+    rest = {
+        "logits and gradients": float(row["peak_allocated_bytes"]) - sum(held.values()), "temporaries": 0.0,
+        "allocator slack": float(row["peak_reserved_bytes"] - row["peak_allocated_bytes"]),
+        "context and buffers": float(row["peak_device_bytes"] - row["peak_reserved_bytes"]),
+    }  # fmt: skip
+    return {
+        **{f"memory: {k}": v for k, v in (held | rest).items()},
+        **{f"flops: {k}": 3 * v for k, v in operations.items()},
+        **{f"time: {k}": 3 * v / (8 * 989e12 * 0.55) for k, v in operations.items()},
+        "time: elementwise": 1e-7,
+        "time: pipeline": 5e-8,
+    }
 
 
 def make_search(front: pd.DataFrame) -> SearchSummary:
@@ -202,7 +202,7 @@ def make_result(
             + [f"loss{k}_{q}" for k in ("", *(f"_{name}" for name in AMPLITUDES)) for q in ("p05", "p50", "p95")]
         ].reset_index(drop=True),
         sweep=make_sweep(front.iloc[best]),
-        anatomies=tuple(anatomy(row) for _, row in front.iterrows()),
+        anatomies=anatomies({k: row for k, (_, row) in enumerate(front.iterrows())}),
         models=pd.DataFrame(
             [
                 ("llama-2-7b", 4096, 4096, 32, 6_738_415_616), ("llama-3-8b", 8192, 4096, 32, 8_030_261_248),
@@ -222,10 +222,12 @@ def make_result(
             columns=["lever", "objective", "importance"],
         ),
         crossover={"flops": 51_300.0, "seconds": 38_400.0},
-        model_anatomies={
-            name: anatomy(table({"context_length": [c], "d_model": [d], "n_layers": [layers]}).iloc[0])
-            for name, c, d, layers in (("llama-2-7b", 4096, 4096, 32), ("pythia-2.8b", 2048, 2560, 32))
-        },
+        model_anatomies=anatomies(
+            {
+                name: table({"context_length": [c], "d_model": [d], "n_layers": [layers]}).iloc[0]
+                for name, c, d, layers in (("llama-2-7b", 4096, 4096, 32), ("pythia-2.8b", 2048, 2560, 32))
+            }
+        ),
     )  # fmt: skip
     inside = (
         every[every["feasible"] & (every["context_length"] < 8_192)].sort_values("loss").iloc[0].to_dict()

@@ -6,13 +6,16 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from report_fixture import make_budget
 
 from explorer import evidence, quality
 from explorer.claims.setting import Setting
+from explorer.cost.parts import parts
 from explorer.design import Design
 from explorer.evidence import corpora, domain
+from explorer.evidence.chosen import design_of, plan_of
 from explorer.evidence.exports import written
 from explorer.evidence.sensitivity import sensitivities
 from explorer.result import Evidence, shown_rows
@@ -132,16 +135,39 @@ def test_the_baseline_stands_beside_the_front_under_the_same_limits() -> None:
     assert own["same_vocabulary"]
 
 
-def test_staged_designs_are_taken_apart_at_both_windows() -> None:
+def test_every_design_of_the_front_is_taken_apart_at_its_windows() -> None:
     front, found = gathered()
-    staged = [k for k, (_, row) in enumerate(front.iterrows()) if row["staged_from"] > 0]
-    assert staged
-    for k in staged:
-        full = found.anatomies[k]
-        assert full["design"]["context_length"] == front["context_length"].iloc[k]
-        assert full["short"]["design"]["context_length"] == 4096
-        held = max(full["memory"]["peak_device_bytes"], full["short"]["memory"]["peak_device_bytes"])
-        assert held == pytest.approx(front["peak_device_bytes"].iloc[k], rel=1e-9)
+    assert (front["staged_from"] > 0).any()
+    table = found.anatomies.assign(
+        held=found.anatomies.filter(like="memory: ").sum(axis=1), spent=found.anatomies.filter(like="flops: ").sum(axis=1),
+        taken=found.anatomies.filter(like="time: ").sum(axis=1),
+    ).set_index(["key", "stage"])  # fmt: skip
+    for k, row in enumerate(front.to_dict("records")):
+        full, share = table.loc[(k, "full")], 1.0
+        assert full["context_length"] == row["context_length"]
+        stages = [full]
+        if row["staged_from"] > 0:
+            stages.append(table.loc[(k, "short")])
+            share = row["staged_share"]
+            assert stages[1]["context_length"] == row["staged_from"]
+        assert max(s["held"] for s in stages) == pytest.approx(row["peak_device_bytes"], rel=1e-9)
+        taken = share * full["taken"] + (1 - share) * stages[-1]["taken"]
+        assert taken * row["n_tokens"] / 86400 == pytest.approx(row["days"], rel=1e-9)
+    # One at a time and many at once are the same.
+    design = design_of(problem(), front.iloc[0])
+    alone = parts(design.with_(staged_from=0, staged_share=0), plan_of(problem(), design), problem().hardware)  # type: ignore[arg-type]
+    for quantity, by_part in alone.items():
+        for part, value in by_part.items():
+            assert float(value) == pytest.approx(table.loc[(0, "full")][f"{quantity}: {part}"], rel=1e-12)
+
+
+def test_levers_of_many_designs_are_those_of_each() -> None:
+    front, found = gathered()
+    assert found.sensitivities is not None
+    for k, row in enumerate(front.to_dict("records")):
+        alone = sensitivities(problem(), {k: design_of(problem(), row)}).reset_index(drop=True)
+        own = found.sensitivities[found.sensitivities["row"] == k].reset_index(drop=True)
+        pd.testing.assert_frame_equal(alone, own, rtol=1e-12)
 
 
 def test_exports_are_what_the_writers_write() -> None:

@@ -19,6 +19,7 @@ from explorer import report
 from explorer.errors import ExplorerError
 from explorer.report import bundle, packing, story, words
 from explorer.report.facts import Facts
+from explorer.report.files import packed
 from explorer.report.page import charts
 from explorer.result import Result
 
@@ -204,16 +205,40 @@ def test_fronts_of_other_corpora_travel_as_bits() -> None:
 
 
 def test_exported_files_unfold_to_themselves() -> None:
-    state = json.loads(re.search(r'id="page-state">(.*?)</script>', page(), re.S)[1])  # type: ignore[index]
-    files = state["exports"]["texts"]["hf"]
-    first, *_ = files.values()
-    for row, file in files.items():
-        lines = list(first)
-        if file[0] == -1:
-            for place, line in zip(file[1::2], file[2::2], strict=True):
-                lines[place] = line
-        assert [state["exports"]["lines"][k] for k in lines] == ["{", f'  "n": {row}', "}"]
-    assert "cannot express" in state["exports"]["texts"]["nanogpt"]["0"]
+    files = [
+        f'{{\n  "n": {k},\n  "loss": {2 + k / 1e4:.4f},\n  "n_params": {775_208_960 + k},\n  "rate": "{k * 611:,}"\n}}'
+        for k in range(12)
+    ]
+    files[7] = "# staged from 4096\n" + files[7]
+    lines = list(dict.fromkeys(line for file in files for line in file.splitlines()))
+    texts: dict[str, dict[str, list[int] | str]] = {
+        "hf": {str(k): [lines.index(line) for line in file.splitlines()] for k, file in enumerate(files)},
+        "nanogpt": {str(k): f"nanogpt cannot express n_kv_heads = {8 + k % 2}" for k in range(12)},
+    }
+    found = packed({"lines": lines, "texts": texts})
+
+    def text(target: str, row: int) -> str:
+        for group in found["files"][target]:
+            rows = unfolded(group["rows"], group["count"])
+            if row in rows:
+                place = rows.index(row)
+                return "".join(
+                    p if isinstance(p, str) else written(p, place, len(rows)) for p in group["text"]
+                )
+        raise KeyError(row)
+
+    def written(which: int, place: int, count: int) -> str:
+        form = found["columns"][which]
+        value = unfolded(form, count)[place]
+        return (
+            f"{value:{',' if form['grouped'] else ''}.{form['decimals']}f}"
+            if "decimals" in form
+            else str(value)
+        )
+
+    assert [text("hf", k) for k in range(12)] == files
+    assert [text("nanogpt", k) for k in range(12)] == list(texts["nanogpt"].values())
+    assert [g["refused"] for g in found["files"]["nanogpt"]] == [1]
 
 
 def test_results_and_verdicts_show_in_notebooks() -> None:
@@ -267,7 +292,7 @@ def test_a_front_of_one_design() -> None:
     assert base.evidence is not None
     one = replace(
         base, front=base.front.iloc[:1], picks={"best-loss": 0, "longest": 0, "knee": 0},
-        evidence=replace(base.evidence, anatomies=base.evidence.anatomies[:1]),
+        evidence=replace(base.evidence, anatomies=base.evidence.anatomies.query('key == 0')),
     )  # fmt: skip
     assert "One design is best" in report.render(one)
 

@@ -6,6 +6,7 @@
   const specs = json("page-specs"), state = json("page-state"), colours = json("page-colours"), raw = json("page-data");
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const number = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });
+  const brief = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
   const amount = new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 3 });
   const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
   const tables = {}, views = {};
@@ -263,7 +264,11 @@
   };
 
   // ---- the chosen design -----------------------------------------------------------------------
-  const apart = state.apart ?? { designs: [] };
+  // Rows of a table by the design they belong to, put together when first asked for; models count from −1 down.
+  const apart = state.apart ?? {}, byDesign = {};
+  const together = (name) => { const found = {}; for (const row of table(name)) (found[row.design] ??= []).push(row); return found; };
+  const ofDesign = (name, id) => (raw[name] ? (byDesign[name] ??= together(name))[id] ?? [] : []);
+  const barsOf = (id) => ofDesign("apart", id).map((line) => [`at ${whole.format(line.context_length)}`, line]);
   const choose = (id, scroll) => {
     now.chosen = id;
     for (const row of $$("#front-table tbody tr")) {
@@ -272,20 +277,20 @@
       if (mine) $("input", row).checked = true;
     }
     const row = table("designs").find((r) => r.id === id);
-    const parts = apart.designs[id];
+    const parts = barsOf(id);
     if (row) {
       select([row], "choice");
       const target = $("#apart-design");
       if (target) target.textContent = `${shapeOf(row)}: loss ${lossOf(row)}${row.memory_gib ? `, ${number.format(row.memory_gib)} GiB per GPU` : ""}`;
     }
     near(id); showExport(id);
-    $("#not-apart").hidden = !!parts || !Object.keys(apart.models).length;
-    if (!parts) return;
-    const beside = $("#beside")?.value, others = apart.models[beside] ?? [];
+    $("#not-apart").hidden = parts.length > 0 || !raw.apart;
+    if (!parts.length) return;
+    const beside = $("#beside")?.value, others = barsOf(-1 - apart.models.indexOf(beside));
     for (const quantity of ["memory", "flops", "time"]) {
       const name = `anatomy-${quantity}`, every = apart.order[quantity], order = every.slice(0, apart.most);
       if (!specs[name]) continue;
-      const named = (found) => Object.fromEntries(found[quantity].map((value, k) => [every[k], value]).filter(([, value]) => value > 0));
+      const named = (line) => Object.fromEntries(every.map((part, k) => [part, line[`${quantity}${k}`]]).filter(([, value]) => value > 0));
       const bars = [...parts.map(([at, found]) => [`this design|${at}`, named(found)]), ...others.map(([at, found]) => [`${beside}|${at}`, named(found)])];
       const folded = (found) => {
         const out = {};
@@ -299,12 +304,12 @@
       const sum = (found) => Object.values(found).reduce((a, b) => a + b, 0), full = bars[parts.length - 1];
       const total = sum(full[1]), top = Object.entries(full[1]).sort((a, b) => b[1] - a[1])[0];
       const unit = { memory: "GiB per GPU", flops: "GFLOPs per token", time: "µs per token" }[quantity];
-      const rest = bars.filter((bar) => bar !== full).map(([who, found]) => `; ${who.replace("this design|", "").replace("|", " ")} tokens ${who.startsWith("this design") ? "it is" : "takes"} ${number.format(sum(found))}`).join("");
+      const rest = bars.filter((bar) => bar !== full).map(([who, found]) => `; ${who.replace("this design|", "").replace("|", " ")} tokens ${who.startsWith("this design") ? "it is" : "takes"} ${brief.format(sum(found))}`).join("");
       const where = parts.length > 1 ? `A${full[0].split("|")[1].slice(1)} tokens the` : "The";
-      say(name, `${where} largest part is ${top[0]}, ${Math.round(100 * top[1] / total)}% of ${number.format(total)} ${unit}${rest}.`);
+      say(name, `${where} largest part is ${top[0]}, ${Math.round(100 * top[1] / total)}% of ${brief.format(total)} ${unit}${rest}.`);
       fillRows(name, ["Part", ...bars.map(([who]) => who.replace("|", " "))], [
-        ...every.filter((p) => bars.some(([, found]) => p in found)).map((p) => [p, ...bars.map(([, found]) => number.format(found[p] ?? 0))]),
-        ["Sum", ...bars.map(([, found]) => number.format(sum(found)))],
+        ...every.filter((p) => bars.some(([, found]) => p in found)).map((p) => [p, ...bars.map(([, found]) => brief.format(found[p] ?? 0))]),
+        ["Sum", ...bars.map(([, found]) => brief.format(sum(found)))],
       ]);
     }
     if (scroll) $("#h-apart")?.scrollIntoView({ block: "start" });
@@ -324,10 +329,10 @@
   const percent = (v) => `${number.format(+(100 * v).toPrecision(2))}%`;
   const nats = (v) => `${v > 0 ? "+" : "−"}${Math.abs(v).toFixed(4)} nats`;
   const near = (id) => {
-    const lines = Object.entries(apart.near?.[id] ?? {}), levers = lines.map(([lever]) => lever);
-    const here = Object.fromEntries(lines.map(([lever, line]) => [lever, Object.fromEntries(line.map((v, k) => [apart.figures[k], v]))]));
+    const lines = ofDesign("near", id), levers = lines.map((line) => line.lever);
+    const here = Object.fromEntries(lines.map((line) => [line.lever, line]));
     if (!levers.length) return;
-    const effects = { "near-loss": { loss: "under the budget", loss_same_tokens: "at the same tokens" }, "near-cost": { hours: "GPU-hours at the same tokens", memory: "memory per GPU" } };
+    const effects = { "near-loss": { loss: "under the budget", same_tokens: "at the same tokens" }, "near-cost": { hours: "GPU-hours at the same tokens", memory: "memory per GPU" } };
     for (const [name, shown] of Object.entries(effects)) {
       if (!specs[name]) continue;
       tables[name] = levers.flatMap((lever, place) => Object.entries(shown).map(([key, what]) => ({ lever: LEVERS[lever], place, what, value: here[lever][key] })));
@@ -336,30 +341,35 @@
         ...Object.keys(shown).map((key) => (name === "near-cost" ? percent(here[lever][key]) : `${here[lever][key].toFixed(5)} nats`))]));
     }
     const most = (of) => levers.reduce((a, b) => (of(b) > of(a) ? b : a));
-    const steep = most((k) => Math.abs(here[k].loss)), free = most((k) => -here[k].loss_same_tokens);
-    say("near-loss", `Under the budget, where a dearer token means fewer of them, no lever moves the loss more than ${LEVERS[steep]}: 10% more changes it by ${nats(here[steep].loss)}${here[free].loss_same_tokens < 0 ? `; at the same tokens ${LEVERS[free]} brings most, ${nats(here[free].loss_same_tokens)}` : ""}.`);
+    const steep = most((k) => Math.abs(here[k].loss)), free = most((k) => -here[k].same_tokens);
+    say("near-loss", `Under the budget, where a dearer token means fewer of them, no lever moves the loss more than ${LEVERS[steep]}: 10% more changes it by ${nats(here[steep].loss)}${here[free].same_tokens < 0 ? `; at the same tokens ${LEVERS[free]} brings most, ${nats(here[free].same_tokens)}` : ""}.`);
     const [first, ...rest] = levers.toSorted((a, b) => here[b].hours - here[a].hours), held = most((k) => here[k].memory);
     const others = rest.map((k) => `${LEVERS[k]} ${percent(here[k].hours)}`).join(" and ");
     say("near-cost", `At the same tokens, 10% more ${LEVERS[first]} takes ${percent(here[first].hours)} more GPU-hours${others ? `, ${others}` : ""}; most memory goes to ${LEVERS[held]}, ${percent(here[held].memory)} more.`);
   };
 
   // ---- the chosen design's files ---------------------------------------------------------------
-  const exported = (id) => {
-    const files = state.exports?.texts?.[$("#target")?.value], file = files?.[id];
-    if (!Array.isArray(file)) return null;
-    let lines = file;
-    if (file[0] === -1) {
-      // Only what differs from the target's first file was written.
-      lines = [...Object.values(files).find(Array.isArray)];
-      for (let k = 1; k < file.length; k += 2) lines[file[k]] = file[k + 1];
-    }
-    return lines.map((k) => state.exports.lines[k]).join("\n") + "\n";
+  // A file is text with gaps; what stands in a gap is the design's place in a column.
+  const filled = {};
+  const gap = (which, row, count) => {
+    const packed = state.exports.columns[which], { decimals: k, grouped } = packed;
+    const value = (filled[which] ??= column(packed, count))[row];
+    return k === undefined ? value : value.toLocaleString("en-US", { minimumFractionDigits: k, maximumFractionDigits: k, useGrouping: grouped });
   };
+  const file = (id) => {
+    for (const group of state.exports?.files?.[$("#target")?.value] ?? []) {
+      const rows = (group.ids ??= column(group.rows, group.count)), row = rows.indexOf(id);
+      if (row < 0) continue;
+      return { text: group.text.map((piece) => (typeof piece === "string" ? piece : gap(piece, row, rows.length))).join(""), refused: group.refused };
+    }
+    return null;
+  };
+  const exported = (id) => { const found = file(id); return found && !found.refused ? `${found.text}\n` : null; };
   const showExport = (id) => {
     const box = $("#export-text");
     if (!box) return;
-    const target = $("#target").value, text = exported(id), reason = state.exports.texts[target]?.[id];
-    box.textContent = text ?? (typeof reason === "string" ? `${reason}.` : "This design is not on the front that the run found, so no file was written for it.");
+    const text = exported(id), found = file(id);
+    box.textContent = text ?? (found ? `${found.text}.` : "This design is not on the front that the run found, so no file was written for it.");
     $("#copy").disabled = text === null;
     $("#copied").textContent = "";
   };

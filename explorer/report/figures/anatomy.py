@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from explorer.report import palette, words
+from explorer.report import packing, palette, words
 from explorer.report.chart import Chart, Table, specify
 from explorer.report.facts import Facts
 from explorer.units import GIB
@@ -15,73 +15,55 @@ from explorer.units import GIB
 if TYPE_CHECKING:
     import pandas as pd
 
-PARTS = {
+PARTS: dict[str, tuple[str, str, float, tuple[str, ...]]] = {
     "memory": (
-        "Memory per GPU, filled by", "GiB per GPU",
+        "Memory per GPU, filled by", "GiB per GPU", GIB,
         ("weights", "optimizer states", "gradients", "saved activations", "logits and gradients",
          "temporaries", "allocator slack", "context and buffers"),
     ),
-    "flops": ("Training FLOPs per token, spent on", "GFLOPs per token", ()),
-    "time": ("Time per token, spent on", "µs per token", ()),
+    "flops": ("Training FLOPs per token, spent on", "GFLOPs per token", 1e9, ()),
+    "time": ("Time per token, spent on", "µs per token", 1e-6, ()),
 }  # fmt: skip
+"""Quantity → title, unit, the model's figures per that unit, and the order of its parts where it is fixed."""
 MOST_PARTS = 8
 OWN = "this design"
 
-
-def parts(anatomy: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Memory (GiB), training FLOPs per token (GFLOPs) and time per token (µs) by part."""
-    return {
-        "memory": _memory(anatomy["memory"]),
-        "flops": _flops(anatomy["flops"]),
-        "time": _time(anatomy["time"]),
-    }
+Parts = Sequence[tuple[str, Mapping[str, float]]]
+"""Bars of one quantity."""
+Bars = Sequence[tuple[str, Mapping[str, Mapping[str, float]]]]
+"""Bars of every quantity."""
 
 
-def fullest(anatomy: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Of a staged design the stage that fills the device most; else the design itself."""
-    stages = [anatomy, *([anatomy["short"]] if "short" in anatomy else [])]
-    return max(stages, key=lambda a: float(a["memory"]["peak_device_bytes"]))
+def bars_of(table: pd.DataFrame | None, key: Any) -> Bars:
+    """(`at 4,096`, quantity → part → value as drawn): one bar, or one per stage of a staged schedule, the first
+    stage first; none where the key was not taken apart."""
+    if table is None or not len(table):
+        return []
+    own = table[table["key"] == key].sort_values("stage", ascending=False)
+    return [
+        (
+            f"at {words.whole(line['context_length'])}",
+            {
+                q: {p: line[f"{q}: {p}"] / scale for p in parts_in(table, q) if line[f"{q}: {p}"] > 0}
+                for q, (_, _, scale, _) in PARTS.items()
+            },
+        )
+        for line in own.to_dict(orient="records")
+    ]
 
 
-def stages(anatomy: Mapping[str, Any]) -> list[tuple[str, dict[str, dict[str, float]]]]:
-    """(`at 4,096`, its parts): one bar, or one per stage of a staged schedule, the first stage first."""
-    found = [anatomy["short"]] if "short" in anatomy else []
-    return [(f"at {words.whole(float(a['design']['context_length']))}", parts(a)) for a in (*found, anatomy)]
+def parts_in(table: pd.DataFrame, quantity: str) -> list[str]:
+    """The parts of a quantity that a table has columns for."""
+    return [str(c).split(": ")[1] for c in table.columns if str(c).startswith(f"{quantity}: ")]
 
 
-def _memory(memory: Mapping[str, Any]) -> dict[str, float]:
-    """The peak instant filled up in order, so that the parts sum to what the device holds."""
-    instant = str(memory.get("peak_instant", ""))
-    stepping = "optimizer" in instant
-    left = float(memory["peak_allocated_bytes"])
-    order = [("weights", "parameter_bytes"), ("optimizer states", "optimizer_bytes")]
-    order += (
-        [("gradients", "gradient_bytes")] if stepping else [("saved activations", "saved_activation_bytes")]
-    )
-    found: dict[str, float] = {}
-    for name, key in order:
-        found[name] = min(left, float(memory[key]))
-        left -= found[name]
-    found["logits and gradients" if "loss" in instant else "temporaries"] = left
-    found["allocator slack"] = float(memory["peak_reserved_bytes"]) - float(memory["peak_allocated_bytes"])
-    found["context and buffers"] = float(memory["peak_device_bytes"]) - float(memory["peak_reserved_bytes"])
-    return {k: v / GIB for k, v in found.items() if v > 0}
+def fullest(bars: Bars) -> tuple[str, Mapping[str, float]]:
+    """Of a staged design the stage that fills the device most, with what fills it (GiB); else the design itself."""
+    at, found = max(bars, key=lambda bar: sum(bar[1]["memory"].values()))
+    return at, found["memory"]
 
 
-def _flops(flops: Mapping[str, Any]) -> dict[str, float]:
-    forward = {k: float(v) for k, v in flops["forward_flops_per_token_by_operation"].items()}
-    scale = float(flops["train_flops_per_token"]) / (sum(forward.values()) or 1.0)
-    return {str(k).replace("_", " "): v * scale / 1e9 for k, v in forward.items() if v > 0}
-
-
-def _time(time: Mapping[str, Any]) -> dict[str, float]:
-    per = float(time.get("tokens_per_step") or 1.0) / 1e6
-    return {str(k).replace("_", " "): float(v) / per for k, v in time["parts_seconds"].items() if v and v > 0}
-
-
-def rows(
-    bars: Sequence[tuple[str, Mapping[str, float]]], quantity: str, order: list[str]
-) -> list[dict[str, Any]]:
+def rows(bars: Parts, quantity: str, order: list[str]) -> list[dict[str, Any]]:
     """The segments of all bars, in the chart's order; parts beyond its colours go into the last one."""
     return [
         {"who": who, "place": place, "part": p, "rank": order.index(p), "value": float(f"{v:.4g}"), "quantity": quantity}
@@ -93,9 +75,9 @@ def rows(
 def closest(facts: Facts, n_params: float) -> str | None:
     """The published model nearest in size among those that were taken apart."""
     evidence = facts.result.evidence
-    if evidence is None or not evidence.model_anatomies:
+    if evidence is None or evidence.model_anatomies is None:
         return None
-    models = evidence.models[evidence.models["name"].isin(list(evidence.model_anatomies))]
+    models = evidence.models[evidence.models["name"].isin(evidence.model_anatomies["key"])]
     if not len(models):
         return None
     ratio = models["n_params"].astype(float) / n_params
@@ -105,15 +87,11 @@ def closest(facts: Facts, n_params: float) -> str | None:
 def charts(facts: Facts) -> list[Chart]:
     """Memory, FLOPs and time of the best design, beside the published model of the nearest size."""
     evidence = facts.result.evidence
-    if (
-        evidence is None
-        or facts.best_number >= len(evidence.anatomies)
-        or not evidence.anatomies[facts.best_number]
-    ):
+    mine = bars_of(evidence.anatomies, facts.best_number) if evidence is not None else []
+    if evidence is None or not mine:
         return []
-    mine = stages(evidence.anatomies[facts.best_number])
     model = closest(facts, float(facts.best["n_params"]))
-    others = stages(evidence.model_anatomies[model]) if model else []
+    others = bars_of(evidence.model_anatomies, model)
     names = order_of(facts)
     return [
         _chart(
@@ -123,34 +101,56 @@ def charts(facts: Facts) -> list[Chart]:
     ]  # fmt: skip
 
 
-def order_of(facts: Facts) -> dict[str, list[str]]:
-    """Every part that any design or model has, so that colours mean the same for all of them."""
+def every(facts: Facts) -> pd.DataFrame:
+    """All that was taken apart: the rows of the front, then the published models."""
+    import pandas as pd
+
     evidence = facts.result.evidence
     assert evidence is not None
-    every = [
-        found
-        for a in (*evidence.anatomies, *evidence.model_anatomies.values())
-        if a
-        for _, found in stages(a)
-    ]
+    tables = [evidence.anatomies, evidence.model_anatomies]
+    return pd.concat([t for t in tables if t is not None and len(t)], ignore_index=True).fillna(0.0)
+
+
+def order_of(facts: Facts) -> dict[str, list[str]]:
+    """Every part that any design or model has, so that colours mean the same for all of them."""
+    whole = every(facts)
     found: dict[str, list[str]] = {}
-    for quantity, (_, _, fixed) in PARTS.items():
-        weight: dict[str, float] = {}
-        for one in every:
-            total = sum(one[quantity].values()) or 1.0
-            for part, value in one[quantity].items():
-                weight[part] = weight.get(part, 0.0) + value / total
-        found[quantity] = [p for p in fixed if p in weight] or sorted(weight, key=lambda p: -weight[p])
+    for quantity, (*_, fixed) in PARTS.items():
+        values = whole[[f"{quantity}: {p}" for p in parts_in(whole, quantity)]]
+        weight = values.div(values.sum(axis=1).where(lambda total: total > 0, 1.0), axis=0).sum()
+        there = {str(c).split(": ")[1]: float(w) for c, w in weight.items() if w > 0}
+        found[quantity] = [p for p in fixed if p in there] or sorted(there, key=lambda p: -there[p])
     return found
 
 
-Bars = Sequence[tuple[str, Mapping[str, float]]]
+def embedded(facts: Facts) -> tuple[pd.DataFrame, list[str]]:
+    """What the page's script draws other designs from, and the names of the models in it.
 
-
-def _chart(quantity: str, mine: Bars, others: Bars, order: list[str]) -> Chart:
+    `design` (the front's row, or −1 for the first model and so on), `short`, `context_length`, and per quantity its
+    parts as drawn, numbered in the order of `order_of`.
+    """
     import pandas as pd
 
-    title, unit, _ = PARTS[quantity]
+    whole, order = every(facts), order_of(facts)
+    evidence = facts.result.evidence
+    assert evidence is not None
+    models = [] if evidence.model_anatomies is None else list(dict.fromkeys(evidence.model_anatomies["key"]))
+    places = {name: -1 - k for k, name in enumerate(models)}
+    columns: dict[str, Any] = {
+        "design": whole["key"].map(lambda key: places.get(key, key)).astype(int),
+        "short": (whole["stage"] == "short").astype(int),
+        "context_length": whole["context_length"],
+    }
+    for quantity, (_, _, scale, _) in PARTS.items():
+        for k, part in enumerate(order[quantity]):
+            columns[f"{quantity}{k}"] = packing.rounded(whole[f"{quantity}: {part}"] / scale)
+    return pd.DataFrame(columns).sort_values(["design", "short"], ascending=[True, False]), models
+
+
+def _chart(quantity: str, mine: Parts, others: Parts, order: list[str]) -> Chart:
+    import pandas as pd
+
+    title, unit, *_ = PARTS[quantity]
     shown = order[:MOST_PARTS]
     bars = [*mine, *others]
     data: pd.DataFrame = pd.DataFrame(rows(bars, quantity, shown))
@@ -198,7 +198,7 @@ def folded(found: Mapping[str, float], shown: list[str]) -> dict[str, float]:
     return out
 
 
-def takeaway(quantity: str, mine: Bars, others: Bars) -> str:
+def takeaway(quantity: str, mine: Parts, others: Parts) -> str:
     """What takes most at full context, and how the sum compares with the other stage's and the model's."""
     unit = PARTS[quantity][1]
     who, full = mine[-1]

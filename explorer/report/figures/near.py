@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import altair as alt
 
-from explorer.report import words
+from explorer.report import packing, words
 from explorer.report.chart import Chart, Table, specify
 from explorer.report.facts import Facts
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LEVERS = {"context_length": "context c", "d_model": "width d", "n_layers": "layers L"}
 LOSS = {"loss": "under the budget", "loss_same_tokens": "at the same tokens"}
@@ -17,24 +20,29 @@ FIGURES = ("low", "high", "loss", "loss_same_tokens", "memory", "hours")
 COST = {"hours": "GPU-hours at the same tokens", "memory": "memory per GPU"}
 
 
-def by_row(facts: Facts) -> dict[int, dict[str, Any]]:
-    """Row of the front → lever → its neighbours and what 10% more of it does."""
+def embedded(facts: Facts) -> pd.DataFrame:
+    """What the page's script draws other designs from: `design`, `lever`, and the figures."""
     evidence = facts.result.evidence
-    table = evidence.sensitivities if evidence is not None else None
-    if evidence is None or table is None or not len(table):
-        return {}
-    found: dict[int, dict[str, Any]] = {}
-    for line in table.to_dict(orient="records"):
-        found.setdefault(int(line["row"]), {})[str(line["lever"])] = {
-            k: float(f"{line[k]:.4g}") for k in FIGURES
-        }
-    return found
+    assert evidence is not None
+    assert evidence.sensitivities is not None
+    table = evidence.sensitivities
+    values = {name: packing.rounded(table[name]) for name in FIGURES}
+    # The page looks columns that begin with `loss_` up late: they are many, and seldom asked for.
+    values["same_tokens"] = values.pop("loss_same_tokens")
+    return table[["lever"]].assign(design=table["row"].astype(int), **values)
 
 
 def charts(facts: Facts) -> list[Chart]:
     """Loss and cost around the best design; nothing where they were not computed."""
-    every = by_row(facts)
-    here = every.get(facts.best_number)
+    evidence = facts.result.evidence
+    table = evidence.sensitivities if evidence is not None else None
+    if table is None or not len(table):
+        return []
+    own = table[table["row"] == facts.best_number]
+    here: dict[str, dict[str, float]] = {
+        str(line["lever"]): {k: float(f"{line[k]:.4g}") for k in FIGURES}
+        for line in own.to_dict(orient="records")
+    }
     if not here:
         return []
     return [
