@@ -17,7 +17,7 @@ from explorer.units import Num
 if TYPE_CHECKING:
     import numpy as np
 
-Ffn: TypeAlias = Literal["gelu", "relu", "swiglu", "geglu"]
+Ffn: TypeAlias = Literal["gelu", "relu", "relu2", "swiglu", "geglu"]
 Norm: TypeAlias = Literal["layernorm", "rmsnorm", "layernorm-nobias", "layernorm-noweight"]
 Position: TypeAlias = Literal["learned", "rope", "alibi", "none"]
 QkNorm: TypeAlias = Literal["none", "head", "full"]
@@ -53,7 +53,7 @@ class Design:
     """Rows of the embedding (V)."""
 
     ffn: Ffn = "swiglu"
-    """`swiglu` and `geglu` are gated (three matrices), `gelu` and `relu` plain (two)."""
+    """`swiglu` and `geglu` are gated (three matrices); `gelu`, `relu` and its square `relu2` plain (two)."""
     tied_embeddings: bool = False
     """The output head shares the embedding's weights."""
     norm: Norm = "rmsnorm"

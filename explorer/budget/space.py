@@ -82,7 +82,7 @@ class FfnChoice(Section):
     forms: ClassVar[tuple[Json, ...]] = ({"enum": list(choices(Ffn))},)
 
     kind: Ffn = "swiglu"
-    """`swiglu` and `geglu` are gated (three matrices), `gelu` and `relu` plain (two)."""
+    """`swiglu` and `geglu` are gated (three matrices); `gelu`, `relu` and its square `relu2` plain (two)."""
     ratio: Amount = Field(default=0.0, validate_default=False)
     """Inner width over d_model; default: 8/3 for gated and 4 for plain kinds."""
 

@@ -21,6 +21,7 @@ _SIZES = {
 }
 _POSITIONS = {"learned_absolute": "learned", "rope": "rope", "none": "none"}
 _NORMS = {"LayerNorm": "layernorm", "RMSNorm": "rmsnorm"}
+_ACTIVATIONS = {"gelu": None, "swiglu": "swiglu", "relu2": "squared-relu"}
 _MIXED = ("bf16-mixed", "fsdp-mixed", "amp")
 
 Flags = dict[str, str | None]
@@ -64,8 +65,8 @@ def _model(design: Design) -> Flags:
     flags["position-embedding-type"] = lookup("megatron", "position", design.position, by_position)
     by_norm = {v: k for k, v in _NORMS.items()}
     flags["normalization"] = lookup("megatron", "norm", design.norm, by_norm)
-    if lookup("megatron", "ffn", design.ffn, {"gelu": False, "swiglu": True}):
-        flags["swiglu"] = None
+    if switch := lookup("megatron", "ffn", design.ffn, _ACTIVATIONS):
+        flags[switch] = None
     if not design.tied_embeddings:
         flags["untie-embeddings-and-output-weights"] = None
     if not design.ffn_bias:
@@ -122,7 +123,8 @@ def _design(flags: Flags, source: str) -> Design:
 
     d, heads = whole("hidden-size"), whole("num-attention-heads")
     # Megatron's own defaults: 4·d, and ⅔ of that to a multiple of 64 where gated.
-    gated = "swiglu" in flags
+    activation = next((kind for kind, flag in _ACTIVATIONS.items() if flag in flags), "gelu")
+    gated = activation == "swiglu"
     d_ff = whole("ffn-hidden-size", int(4 * d * 2 / 3 / 64) * 64 if gated else 4 * d)
     bias = "disable-bias-linear" not in flags
     norm = lookup("megatron", "normalization", flags.get("normalization", "LayerNorm"), _NORMS)
@@ -132,7 +134,7 @@ def _design(flags: Flags, source: str) -> Design:
         "d_head": whole("kv-channels", d // heads),
         "d_ff": d_ff,
         "vocab_size": whole("vocab-size"),
-        "ffn": "swiglu" if gated else "gelu",
+        "ffn": activation,
         "norm": norm,
         "position": _POSITIONS.get(flags.get("position-embedding-type") or "learned_absolute"),
         "tied_embeddings": "untie-embeddings-and-output-weights" not in flags,
@@ -223,7 +225,9 @@ def _training(design: Design, plan: Plan, remarks: list[str]) -> Flags:
         lookup("megatron", "optimizer", plan.optimizer, {"adamw": {}})
         offload = ("use-distributed-optimizer", "use-precision-aware-optimizer", "optimizer-cpu-offload")
         flags |= dict.fromkeys(offload)
-    if not plan.fused_activation:
+    # Fused with its bias there is SwiGLU, and GELU where there is a bias (TransformerConfig refuses the rest).
+    fusible = design.ffn == "swiglu" or (design.ffn == "gelu" and design.ffn_bias)
+    if not (plan.fused_activation and fusible):
         flags["no-bias-swiglu-fusion" if design.ffn == "swiglu" else "no-bias-gelu-fusion"] = None
     rate = "0.1" if plan.dropout else "0.0"
     return flags | {"attention-dropout": rate, "hidden-dropout": rate}

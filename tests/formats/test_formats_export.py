@@ -112,6 +112,15 @@ def test_megatron_reads_a_shell_script() -> None:
         megatron.read("--num-layers x --hidden-size 64 --num-attention-heads 1 --vocab-size 9 --seq-length 8")
 
 
+def test_megatron_fuses_no_bias_into_what_has_none() -> None:
+    # TransformerConfig raises on --bias-gelu-fusion with squared ReLU, and with GELU without biases.
+    for ffn, fused in (("swiglu", True), ("relu2", False), ("gelu", False)):
+        design = LLAMA.with_(ffn=ffn)
+        text = formats.write(design, PLAN, "megatron")
+        assert ("--no-bias-gelu-fusion" in text) != fused
+        assert megatron.read(text) == design
+
+
 @pytest.mark.parametrize("name", ["deepseek-v3", "gpt2", "qwen3-8b", "mixtral-8x7b", "qwen2-57b-a14b"])
 def test_megatron_mixtures_and_latent_attention(name: str) -> None:
     design = catalog.model(name).design

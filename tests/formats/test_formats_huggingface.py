@@ -94,6 +94,22 @@ def test_windows() -> None:
         read("gemma-3-4b", layer_types=["sliding_attention"])
 
 
+def test_windows_from_a_first_global_layer_and_from_a_late_one() -> None:
+    variants = {name: row["config"] for name, row in RECORDS["variants"].items()}
+    read = lambda name, **more: formats.read(variants[name] | more)  # noqa: E731
+    # CWM's layers 0, 4, 8, ... are global: three of nine.
+    assert read("cwm/0").n_global_layers == 2
+    assert read("cwm/0", num_hidden_layers=9).n_global_layers == 3
+    assert (read("exaone4/3").window, read("exaone4/3").global_every) == (4096, 2)
+    # dots.llm1's layers are windowed from the 62nd on, and there are eight.
+    assert read("dots1/0").window == 0
+    assert read("dots1/0", max_window_layers=0).window == 4096
+    with pytest.raises(ExplorerError, match="mlp_layer_types: 8 of dense or sparse is needed"):
+        read("glm4_moe_lite/1", mlp_layer_types=["dense"])
+    with pytest.raises(Unsupported, match="use_bias: True is not modelled"):
+        read("ernie4_5_moe/0", use_bias=True)
+
+
 def test_the_language_part_of_an_image_model() -> None:
     # As google/gemma-3-4b-it states it: vocabulary and heads are left to Transformers' defaults.
     text = {

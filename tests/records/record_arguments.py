@@ -28,6 +28,7 @@ from explorer.design import Design, Plan
 LLAMA = catalog.model("llama-3-8b").design
 GPT2 = catalog.model("gpt2").design
 QWEN3 = catalog.model("qwen3-8b").design
+ARCEE = LLAMA.with_(ffn="relu2", d_ff=18432)
 EIGHT = Plan(implementation="megatron", micro_batch=2, global_batch=509, data_parallel=2, zero_stage=1)
 SPLIT = EIGHT.with_(tensor_parallel=2, pipeline_parallel=2, context_parallel=2, data_parallel=1, zero_stage=0)
 
@@ -44,6 +45,7 @@ EXPORTS: dict[str, list[tuple[Design, Plan]]] = {
         (LLAMA.with_(qkv_bias=True), EIGHT.with_(zero_stage=2, precision="fp32")),
         (LLAMA.with_(position="none"), EIGHT.with_(precision="fp8", attention_kernel="naive")),
         (LLAMA, EIGHT.with_(offload_optimizer=True, fused_activation=False)),
+        (ARCEE, EIGHT),
     ],
     "torchtitan": [
         (LLAMA, EIGHT),

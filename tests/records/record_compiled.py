@@ -23,7 +23,7 @@ from torch._functorch.partitioners import min_cut_rematerialization_partition
 from torch._inductor.decomposition import select_decomp_table
 from torch.utils._pytree import tree_leaves
 
-NAMES = ("gemma", "gpt2", "gpt2-unfused", "llama", "llama-mha", "qwen3", "qwen3-mha")
+NAMES = ("arcee", "gemma", "gpt2", "gpt2-unfused", "llama", "llama-mha", "qwen3", "qwen3-mha")
 CONTEXT = 32
 
 

@@ -342,6 +342,7 @@ CONFIGS: dict[str, Config] = {
 _LLAMA_KEYS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
 _SMALL: Config = dict(zip(_LLAMA_KEYS, (512, 8, 32, 640, 1000), strict=True))
 _GPT2_SMALL: Config = {"n_embd": 512, "n_layer": 8, "n_head": 32, "vocab_size": 1000}
+_GPT2_LIKE = ("gpt2", "gptj", "gpt_bigcode", "codegen", "openai-gpt")
 _MOE: Config = {"num_experts_per_tok": 2, "moe_intermediate_size": 96}
 _BIAS: Config = {"attention_bias": True}
 _ODD_HEAD: Config = {"num_key_value_heads": 4, "head_dim": 24}
@@ -360,8 +361,8 @@ _SMALL_LATENT: Config = {
 
 def small(kind: str, *changes: Config) -> dict[str, Config]:
     """A family with the fewest keys it needs, and the same with each set of changes."""
-    plain = {**(_GPT2_SMALL if kind in ("gpt2", "gptj", "gpt_bigcode") else _SMALL), "model_type": kind}
-    if kind in ("bloom", "gpt_neo", "mpt", "opt"):
+    plain = {**(_GPT2_SMALL if kind in _GPT2_LIKE else _SMALL), "model_type": kind}
+    if kind in _RENAMED:
         plain = {"model_type": kind, **_RENAMED[kind]}
     if kind == "falcon":
         del plain["intermediate_size"]
@@ -372,6 +373,7 @@ _RENAMED: dict[str, Config] = {
     "bloom": {"n_embed": 512, "n_layer": 8, "num_attention_heads": 32, "vocab_size": 1000},
     "mpt": {"d_model": 512, "n_layers": 8, "n_heads": 32, "vocab_size": 1000},
     "gpt_neo": {"hidden_size": 512, "num_layers": 24, "num_heads": 32, "vocab_size": 1000},
+    "xglm": {"d_model": 512, "num_layers": 8, "attention_heads": 32, "ffn_dim": 640, "vocab_size": 1000},
     "opt": {
         "hidden_size": 512,
         "num_hidden_layers": 8,
@@ -410,7 +412,7 @@ VARIANTS: dict[str, Config] = {
     **small("cohere2", _BIAS, {"num_key_value_heads": 4}, UNTIED),
     **small("smollm3", _BIAS, {"mlp_bias": True}, _ODD_HEAD, UNTIED),
     **small("granite", _BIAS, {"mlp_bias": True}, _ODD_HEAD, TIED),
-    **small("arcee", *({"hidden_act": "gelu"} | change for change in (_BIAS, {"mlp_bias": True}, _ODD_HEAD))),
+    **small("arcee", _BIAS, {"mlp_bias": True, "hidden_act": "gelu"}, _ODD_HEAD),
     **small(
         "stablelm",
         {"use_qkv_bias": True},
@@ -418,6 +420,41 @@ VARIANTS: dict[str, Config] = {
         {"use_parallel_residual": True},
         {"use_parallel_residual": True, "qk_layernorm": True},
     ),
+    **small("cwm", _ODD_HEAD, TIED),
+    **small("ernie4_5", {"use_bias": True}, _ODD_HEAD, UNTIED),
+    **small("exaone4", _ODD_HEAD, TIED, {"sliding_window_pattern": 2}),
+    **small("ministral3", _ODD_HEAD, TIED, {"sliding_window": 64}),
+    **small("jais2", {"attention_bias": False}, {"mlp_bias": False}, _ODD_HEAD),
+    **small("persimmon", {"qk_layernorm": False}, {"hidden_act": "gelu"}, TIED),
+    **small(
+        "seed_oss", {"attention_bias": False}, {"attention_out_bias": True}, {"mlp_bias": True} | _ODD_HEAD
+    ),
+    **small("vaultgemma", _BIAS, UNTIED, _ODD_HEAD),
+    **small("minicpm3", _BIAS, {"mlp_bias": True}, {"q_lora_rank": None}, UNTIED),
+    **small(
+        "glm4_moe_lite", _SMALL_LATENT, _SMALL_LATENT | {"mlp_layer_types": ["dense"] * 3 + ["sparse"] * 5}
+    ),
+    **small(
+        "ernie4_5_moe",
+        {"moe_num_experts": 6, "moe_k": 2, "moe_num_shared_experts": 0, "moe_intermediate_size": 96},
+        {"moe_layer_start_index": 2, "moe_layer_end_index": 5},
+        {"moe_layer_interval": 2},
+    ),
+    **small(
+        "exaone_moe",
+        _MOE | _ODD_HEAD | {"num_experts": 6, "num_shared_experts": 2},
+        {"first_k_dense_replace": 3},
+        {"mlp_layer_types": ["dense"] * 2 + ["sparse"] * 6},
+    ),
+    **small("flex_olmo", _BIAS, {"num_key_value_heads": 4, "num_experts": 6, "num_experts_per_tok": 3}),
+    **small("granitemoe", _BIAS, {"num_key_value_heads": 4, "num_local_experts": 6}),
+    **small("granitemoeshared", _BIAS, {"num_local_experts": 6, "shared_intermediate_size": 1280}),
+    **small("minimax_m2", _ODD_HEAD | {"num_local_experts": 6, "num_experts_per_tok": 3}),
+    **small("solar_open", _BIAS, _ODD_HEAD, _MOE | {"n_routed_experts": 6, "n_shared_experts": 3}),
+    **small("openai-gpt", UNTIED),
+    **small("codegen", {"n_inner": 640, "rotary_dim": 8}),
+    **small("biogpt", UNTIED),
+    **small("xglm", UNTIED),
     **small("glm", {"attention_bias": False}, _ODD_HEAD, TIED),
     **small("glm4", {"attention_bias": False}, _ODD_HEAD, TIED),
     **small("glm4_moe", {"use_qk_norm": True}, _BIAS, _MOE | {"n_routed_experts": 6, "n_shared_experts": 3}),
@@ -454,7 +491,22 @@ VARIANTS |= {
     f"deepseek_v2/{i}": {"model_type": "deepseek_v2"} | _SMALL | _SMALL_LATENT | change
     for i, change in enumerate(({}, _BIAS, {"q_lora_rank": None}))
 }
-del VARIANTS["arcee/0"]  # its own default activation, relu2, is not modelled
+# Nor these for the heads' width or count, or the experts, that they need.
+VARIANTS |= {
+    f"{kind}/{i}": {"model_type": kind} | _SMALL | needed | change
+    for kind, needed, changes in (
+        ("hunyuan_v1_dense", {"head_dim": 16}, (_BIAS, _ODD_HEAD, TIED)),
+        ("helium", {"num_key_value_heads": 4, "head_dim": 16}, (_BIAS, {"mlp_bias": True}, TIED)),
+        ("ministral", {"head_dim": 16}, (_ODD_HEAD, TIED, {"sliding_window": None})),
+        ("nemotron", {"num_key_value_heads": 8}, (_BIAS, {"mlp_bias": True}, _ODD_HEAD)),
+        (
+            "dots1",
+            _MOE | {"n_routed_experts": 6, "n_shared_experts": 2, "first_k_dense_replace": 1},
+            (_BIAS, _ODD_HEAD),
+        ),
+    )
+    for i, change in enumerate(({}, *changes))
+}
 
 
 def count(config: Config) -> tuple[int, int]:

@@ -186,6 +186,13 @@ def _feed_forward(design: Design, plan: Plan, kinds: Storage) -> list[Entry]:
     if design.ffn == "relu":
         # The result, which the last product reads, is all that its backward pass needs.
         return [Entry("feed-forward out input", e * ff, "width")]
+    if design.ffn == "relu2" and not plan.compiled:
+        # The square keeps ReLU's result, which autocast turns into fp32 and ReLU keeps as it was.
+        rectified = 2 + 4 if plan.precision == "amp" else e
+        return [
+            Entry("before the square", rectified * ff, "width"),
+            Entry("feed-forward out input", e * ff, "width"),
+        ]
     if plan.fused_activation or plan.compiled:
         return [
             Entry("activation input", e * ff, "width"),

@@ -20,7 +20,7 @@ _COMPOSITE = {"gemma3": "gemma3_text", "mistral3": "mistral"}
 # Released with their own code instead of a class in Transformers.
 _OWN_CODE = {"qwen": read_qwen, "chatglm": read_chatglm}
 
-_PLAIN = {"relu": "relu"} | dict.fromkeys(
+_PLAIN = {"relu": "relu", "relu2": "relu2"} | dict.fromkeys(
     ("gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_python", "quick_gelu"), "gelu"
 )
 _GATED = {"silu": "swiglu", "swish": "swiglu"} | {k: "geglu" for k, v in _PLAIN.items() if v == "gelu"}
@@ -123,7 +123,9 @@ def _keys(design: Design, kind: str, family: Family) -> dict[str, Any]:
     keys |= {key: _whole(name, getattr(design, name)) for name, key in family.sizes.items()}
     keys |= {key: bool(getattr(design, names[0])) for key, names in family.flags.items()}
     if family.activation:
-        keys[family.activation] = {"swiglu": "silu", "relu": "relu"}.get(design.ffn, "gelu_pytorch_tanh")
+        keys[family.activation] = {"swiglu": "silu", "relu": "relu", "relu2": "relu2"}.get(
+            design.ffn, "gelu_pytorch_tanh"
+        )
     for quirk in family.quirks:
         keys |= quirk.write(design)
     # The classes' own special tokens may lie beyond the vocabulary; they are the tokenizer's to say.

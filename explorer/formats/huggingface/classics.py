@@ -20,6 +20,13 @@ GPT2_ALIASES = {
     "max_position_embeddings": "n_positions",
 }
 GPT2_TRAITS = {"norm": "layernorm", "position": "learned"} | dict.fromkeys(ALL_BIASES, True)
+GPTJ_TRAITS = {
+    "norm": "layernorm",
+    "norms_per_layer": 1,
+    "parallel_block": True,
+    "ffn_bias": True,
+    "head_bias": True,
+}
 
 CLASSICS: dict[str, Family] = {
     "gpt2": Family(
@@ -54,13 +61,7 @@ CLASSICS: dict[str, Family] = {
     "gptj": Family(
         architecture="GPTJForCausalLM",
         sizes=GPT2,
-        traits={
-            "norm": "layernorm",
-            "norms_per_layer": 1,
-            "parallel_block": True,
-            "ffn_bias": True,
-            "head_bias": True,
-        },
+        traits=GPTJ_TRAITS,
         flags=TIED,
         activation="activation_function",
         gated=False,
@@ -175,5 +176,61 @@ CLASSICS: dict[str, Family] = {
         },
         aliases={"n_embed": "hidden_size"},
         quirks=(Falcon(),),
+    ),
+    "openai-gpt": Family(
+        architecture="OpenAIGPTLMHeadModel",
+        sizes={k: v for k, v in GPT2.items() if k != "d_ff"},
+        traits=GPT2_TRAITS | {"final_norm": False},
+        flags=TIED,
+        activation="afn",
+        gated=False,
+        fourfold=True,
+        defaults={"n_positions": 512, "tie_word_embeddings": True, "afn": "gelu"},
+        aliases=GPT2_ALIASES,
+    ),
+    "codegen": Family(
+        architecture="CodeGenForCausalLM",
+        sizes=GPT2,
+        traits=GPTJ_TRAITS,
+        flags=TIED,
+        activation="activation_function",
+        gated=False,
+        fourfold=True,
+        defaults={"n_positions": 2048, "tie_word_embeddings": False, "activation_function": "gelu_new"},
+        aliases=GPT2_ALIASES,
+    ),
+    "biogpt": Family(
+        architecture="BioGptForCausalLM",
+        sizes=OUTER,
+        traits=GPT2_TRAITS | {"position_offset": 2},
+        flags=TIED,
+        gated=False,
+        defaults={"max_position_embeddings": 1024, "tie_word_embeddings": True, "hidden_act": "gelu"},
+    ),
+    "xglm": Family(
+        architecture="XGLMForCausalLM",
+        sizes={
+            "d_model": "d_model",
+            "n_layers": "num_layers",
+            "n_heads": "attention_heads",
+            "d_ff": "ffn_dim",
+            "vocab_size": "vocab_size",
+            "context_length": "max_position_embeddings",
+        },
+        # Its positions are sinusoids, which cost no parameter.
+        traits=GPT2_TRAITS | {"position": "none"},
+        flags=TIED,
+        activation="activation_function",
+        gated=False,
+        defaults={
+            "max_position_embeddings": 2048,
+            "tie_word_embeddings": True,
+            "activation_function": "gelu",
+        },
+        aliases={
+            "hidden_size": "d_model",
+            "num_hidden_layers": "num_layers",
+            "num_attention_heads": "attention_heads",
+        },
     ),
 }

@@ -7,11 +7,12 @@ from explorer.formats.huggingface.family import (
     ATTENTION_BIAS,
     GROUPED,
     LLAMA,
+    OUTER,
     TIED,
     Family,
     defaults,
 )
-from explorer.formats.huggingface.quirks import ParallelSwitch, QkNorm, Refused, SmolLm3, Window
+from explorer.formats.huggingface.quirks import Latent, ParallelSwitch, QkNorm, Refused, SmolLm3, Window
 
 DENSE: dict[str, Family] = {
     "llama": Family(
@@ -27,7 +28,7 @@ DENSE: dict[str, Family] = {
         traits={"qkv_bias": True},
         flags=TIED,
         defaults=defaults(32768, num_key_value_heads=32, sliding_window=4096, max_window_layers=28),
-        quirks=(Window(switch="use_sliding_window"),),
+        quirks=(Window(switch="use_sliding_window", late=True),),
     ),
     "qwen3": Family(
         architecture="Qwen3ForCausalLM",
@@ -37,7 +38,7 @@ DENSE: dict[str, Family] = {
         defaults=defaults(
             32768, num_key_value_heads=32, head_dim=128, sliding_window=4096, max_window_layers=28
         ),
-        quirks=(Window(switch="use_sliding_window"),),
+        quirks=(Window(switch="use_sliding_window", late=True),),
     ),
     "mistral": Family(
         architecture="MistralForCausalLM",
@@ -201,5 +202,121 @@ DENSE: dict[str, Family] = {
             4096, tied=True, num_key_value_heads=2, use_bias=True, hidden_act="gelu_pytorch_tanh"
         ),
         quirks=(Window(),),
+    ),
+    "cwm": Family(
+        architecture="CwmForCausalLM",
+        divides=True,
+        sizes=LLAMA,
+        flags=TIED,
+        defaults=defaults(131072, num_key_value_heads=8, head_dim=128, sliding_window=8192),
+        quirks=(Window(every=4, first=True),),
+    ),
+    "ernie4_5": Family(
+        architecture="Ernie4_5ForCausalLM",
+        sizes=LLAMA,
+        flags=TIED | {"use_bias": ALL_BIASES},
+        defaults=defaults(131072, tied=True, num_key_value_heads=2, head_dim=128),
+    ),
+    "exaone4": Family(
+        architecture="Exaone4ForCausalLM",
+        sizes=LLAMA,
+        traits={"qk_norm": "head"},
+        flags=TIED,
+        defaults=defaults(2048, num_key_value_heads=32, sliding_window=4096, sliding_window_pattern=4),
+        quirks=(Window(every=4, pattern="sliding_window_pattern"),),
+    ),
+    "helium": Family(
+        architecture="HeliumForCausalLM",
+        sizes=LLAMA,
+        flags=TIED | {"attention_bias": ("qkv_bias",), "mlp_bias": ("ffn_bias",)},
+        defaults=defaults(4096, num_key_value_heads=20, head_dim=128),
+    ),
+    "hunyuan_v1_dense": Family(
+        architecture="HunYuanDenseV1ForCausalLM",
+        sizes=LLAMA,
+        traits={"qk_norm": "head"},
+        flags=TIED | ATTENTION_BIAS,
+        defaults=defaults(2048),
+    ),
+    "ministral": Family(
+        architecture="MinistralForCausalLM",
+        sizes=LLAMA,
+        flags=TIED,
+        defaults=defaults(131072, num_key_value_heads=8, sliding_window=4096),
+        quirks=(Window(),),
+    ),
+    "ministral3": Family(
+        architecture="Ministral3ForCausalLM",
+        sizes=LLAMA,
+        flags=TIED,
+        defaults=defaults(262144, num_key_value_heads=8, head_dim=128),
+        quirks=(Window(),),
+    ),
+    "minicpm3": Family(
+        architecture="MiniCPM3ForCausalLM",
+        divides=True,
+        sizes=OUTER,
+        flags=TIED | ATTENTION_BIAS | {"mlp_bias": ("ffn_bias",)},
+        defaults=defaults(
+            32768,
+            tied=True,
+            kv_lora_rank=256,
+            q_lora_rank=768,
+            qk_nope_head_dim=64,
+            qk_rope_head_dim=32,
+        ),
+        quirks=(Latent(),),
+    ),
+    "nemotron": Family(
+        architecture="NemotronForCausalLM",
+        sizes=LLAMA,
+        traits={"norm": "layernorm"},
+        flags=TIED | ATTENTION_BIAS | {"mlp_bias": ("ffn_bias",)},
+        gated=False,
+        defaults=defaults(4096, hidden_act="relu2"),
+    ),
+    "jais2": Family(
+        architecture="Jais2ForCausalLM",
+        sizes=LLAMA,
+        traits={"norm": "layernorm"},
+        flags=TIED | ATTENTION_BIAS | {"mlp_bias": ("ffn_bias",)},
+        gated=False,
+        defaults=defaults(8192, attention_bias=True, mlp_bias=True, hidden_act="relu2"),
+    ),
+    "persimmon": Family(
+        architecture="PersimmonForCausalLM",
+        sizes=OUTER,
+        traits={"norm": "layernorm"} | dict.fromkeys(ALL_BIASES, True),
+        flags=TIED,
+        gated=False,
+        defaults=defaults(16384, hidden_act="relu2", qk_layernorm=True),
+        quirks=(QkNorm(key="qk_layernorm", kind="head", bias=True),),
+    ),
+    "seed_oss": Family(
+        architecture="SeedOssForCausalLM",
+        sizes=LLAMA,
+        flags=TIED
+        | {
+            "attention_bias": ("qkv_bias",),
+            "attention_out_bias": ("output_bias",),
+            "mlp_bias": ("ffn_bias",),
+        },
+        defaults=defaults(524288, num_key_value_heads=8, head_dim=128, attention_bias=True),
+    ),
+    "vaultgemma": Family(
+        architecture="VaultGemmaForCausalLM",
+        divides=True,
+        sizes=LLAMA,
+        flags=TIED | ATTENTION_BIAS,
+        activation="hidden_activation",
+        defaults=defaults(
+            8192,
+            tied=True,
+            num_key_value_heads=4,
+            head_dim=256,
+            hidden_activation="gelu_pytorch_tanh",
+            sliding_window=4096,
+        ),
+        quirks=(Window(every=2),),
     ),
 }

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from explorer.formats.huggingface.family import ATTENTION_BIAS, LLAMA, OUTER, TIED, Family, defaults
-from explorer.formats.huggingface.quirks import Experts, Latent, QkNorm, Refused, Window
+from explorer.formats.huggingface.family import (
+    ATTENTION_BIAS,
+    LLAMA,
+    OUTER,
+    TIED,
+    Family,
+    defaults,
+)
+from explorer.formats.huggingface.quirks import ErnieSpan, Experts, Latent, QkNorm, Refused, Window
 
 MIXTURES: dict[str, Family] = {
     "mixtral": Family(
@@ -38,7 +45,7 @@ MIXTURES: dict[str, Family] = {
                 shared_width="shared_expert_intermediate_size",
                 sparse_step=True,
             ),
-            Window(switch="use_sliding_window"),
+            Window(switch="use_sliding_window", late=True),
         ),
     ),
     "qwen3_moe": Family(
@@ -58,7 +65,7 @@ MIXTURES: dict[str, Family] = {
         aliases={"num_local_experts": "num_experts"},
         quirks=(
             Experts(width="moe_intermediate_size", sparse_step=True),
-            Window(switch="use_sliding_window"),
+            Window(switch="use_sliding_window", late=True),
         ),
     ),
     "deepseek_v3": Family(
@@ -172,5 +179,160 @@ MIXTURES: dict[str, Family] = {
         defaults=defaults(4096, num_experts=64, num_experts_per_tok=8),
         aliases={"num_local_experts": "num_experts"},
         quirks=(Experts(),),
+    ),
+    "glm4_moe_lite": Family(
+        architecture="Glm4MoeLiteForCausalLM",
+        sizes=OUTER,
+        flags=TIED | ATTENTION_BIAS,
+        defaults=defaults(
+            202752,
+            moe_intermediate_size=1536,
+            n_shared_experts=1,
+            n_routed_experts=64,
+            num_experts_per_tok=4,
+            kv_lora_rank=512,
+            q_lora_rank=768,
+            qk_rope_head_dim=64,
+            qk_nope_head_dim=192,
+            v_head_dim=256,
+        ),
+        quirks=(
+            Experts(
+                n="n_routed_experts",
+                width="moe_intermediate_size",
+                n_shared="n_shared_experts",
+                dense=1,
+                layer_types="mlp_layer_types",
+            ),
+            Latent(),
+        ),
+    ),
+    "dots1": Family(
+        architecture="Dots1ForCausalLM",
+        sizes=LLAMA,
+        traits={"qk_norm": "head"},
+        flags=TIED | ATTENTION_BIAS,
+        defaults=defaults(
+            2048,
+            num_key_value_heads=32,
+            moe_intermediate_size=1408,
+            first_k_dense_replace=0,
+            sliding_window=4096,
+            max_window_layers=62,
+        ),
+        quirks=(
+            Experts(
+                n="n_routed_experts",
+                width="moe_intermediate_size",
+                n_shared="n_shared_experts",
+                n_dense="first_k_dense_replace",
+            ),
+            Window(late=True),
+        ),
+    ),
+    "ernie4_5_moe": Family(
+        architecture="Ernie4_5_MoeForCausalLM",
+        sizes=LLAMA,
+        traits={"router_bias": True},
+        flags=TIED,
+        defaults=defaults(
+            131072,
+            tied=True,
+            num_key_value_heads=4,
+            moe_intermediate_size=1536,
+            moe_num_experts=64,
+            moe_k=6,
+            moe_num_shared_experts=2,
+            moe_layer_start_index=1,
+            moe_layer_end_index=-1,
+            moe_layer_interval=1,
+        ),
+        aliases={"num_experts": "moe_num_experts", "num_experts_per_tok": "moe_k"},
+        quirks=(
+            Experts(
+                n="moe_num_experts",
+                active="moe_k",
+                width="moe_intermediate_size",
+                n_shared="moe_num_shared_experts",
+            ),
+            ErnieSpan(),
+            # Of the experts it gives biases to the shared ones alone.
+            Refused(key="use_bias"),
+        ),
+    ),
+    "exaone_moe": Family(
+        architecture="ExaoneMoeForCausalLM",
+        sizes=LLAMA,
+        traits={"qk_norm": "head"},
+        flags=TIED,
+        defaults=defaults(
+            2048,
+            num_key_value_heads=32,
+            moe_intermediate_size=1024,
+            num_experts=64,
+            num_experts_per_tok=8,
+            num_shared_experts=1,
+            first_k_dense_replace=1,
+            sliding_window=4096,
+            sliding_window_pattern=4,
+        ),
+        quirks=(
+            Experts(
+                width="moe_intermediate_size",
+                n_shared="num_shared_experts",
+                n_dense="first_k_dense_replace",
+                layer_types="mlp_layer_types",
+            ),
+            Window(every=4, pattern="sliding_window_pattern"),
+        ),
+    ),
+    "flex_olmo": Family(
+        architecture="FlexOlmoForCausalLM",
+        sizes=LLAMA,
+        traits={"qk_norm": "full"},
+        flags=TIED | ATTENTION_BIAS,
+        defaults=defaults(4096, num_experts=7, num_experts_per_tok=5),
+        aliases={"num_local_experts": "num_experts"},
+        quirks=(Experts(),),
+    ),
+    "granitemoe": Family(
+        architecture="GraniteMoeForCausalLM",
+        sizes=LLAMA,
+        flags=TIED | ATTENTION_BIAS,
+        defaults=defaults(2048, num_local_experts=8, num_experts_per_tok=2),
+        quirks=(Experts(n="num_local_experts"),),
+    ),
+    "granitemoeshared": Family(
+        architecture="GraniteMoeSharedForCausalLM",
+        sizes=LLAMA,
+        flags=TIED | ATTENTION_BIAS,
+        defaults=defaults(2048, num_local_experts=8, num_experts_per_tok=2, shared_intermediate_size=0),
+        quirks=(Experts(n="num_local_experts", shared_width="shared_intermediate_size"),),
+    ),
+    "minimax_m2": Family(
+        architecture="MiniMaxM2ForCausalLM",
+        sizes=LLAMA,
+        traits={"qk_norm": "full"},
+        flags=TIED,
+        defaults=defaults(
+            196608, num_key_value_heads=8, head_dim=128, num_local_experts=256, num_experts_per_tok=8
+        ),
+        aliases={"num_experts": "num_local_experts"},
+        quirks=(Experts(n="num_local_experts"),),
+    ),
+    "solar_open": Family(
+        architecture="SolarOpenForCausalLM",
+        sizes={k: v for k, v in LLAMA.items() if k != "d_ff"},
+        flags=TIED | {"attention_bias": ("qkv_bias",)},
+        defaults=defaults(
+            131072,
+            num_key_value_heads=8,
+            head_dim=128,
+            moe_intermediate_size=1280,
+            n_shared_experts=1,
+            n_routed_experts=128,
+            num_experts_per_tok=8,
+        ),
+        quirks=(Experts(n="n_routed_experts", width="moe_intermediate_size", n_shared="n_shared_experts"),),
     ),
 }

@@ -31,8 +31,12 @@ class Window:
     every: int = 0
     pattern: str | None = None
     """Key that names the period in configs older than `layer_types`."""
+    first: bool = False
+    """Layer 0 is a global one (and not the last of each period), where no `layer_types` are given."""
+    late: bool = False
+    """Only layers from `max_window_layers` on have the window."""
     switch: str | None = None
-    """Key that must be true for the window to count; layers from `max_window_layers` on have it."""
+    """Key that must be true for the window to count."""
 
     def read(self, config: Config, fields: Fields) -> Fields:
         window = config.maybe(self.key, least=0)
@@ -42,10 +46,12 @@ class Window:
         types = config.get("layer_types")
         if types is not None:
             return _from_types(config, window, n_layers, types)
-        if self.switch:
+        if self.late:
             n_global = min(config.maybe("max_window_layers", least=0) or 0, n_layers)
             return _pattern(config, window, n_layers, n_global)
         every = (config.maybe(self.pattern, least=0) if self.pattern else None) or self.every
+        if self.first:
+            return _pattern(config, window, n_layers, -(-n_layers // every))
         return {"window": window, "global_every": every}
 
     def write(self, design: Design) -> Fields:
@@ -62,8 +68,10 @@ class Window:
         ]
         keys: Fields = {self.key: int(design.window)}
         if self.switch:
-            keys |= {self.switch: True, "max_window_layers": 0}
-        if self.every or (self.switch and every):
+            keys[self.switch] = True
+        if self.late:
+            keys["max_window_layers"] = 0
+        if self.every or (self.late and every):
             keys["layer_types"] = kinds
         return keys
 
@@ -106,6 +114,10 @@ class Experts:
     """Key that gives the shared experts' width together."""
     n_dense: str | None = None
     """Key that counts leading dense layers."""
+    dense: int = 0
+    """Leading dense layers where no key counts or lists them."""
+    layer_types: str | None = None
+    """Key that lists every layer as dense or sparse; it goes before the counts."""
     sparse_step: bool = False
     """Dense layers are named by `decoder_sparse_step` and `mlp_only_layers`."""
 
@@ -124,8 +136,13 @@ class Experts:
             if shared % width:
                 raise config.error(self.shared_width, f"a multiple of {self.width}", shared)
             found["n_experts_shared"] = shared // width
+        if self.dense:
+            found["n_dense_layers"] = min(self.dense, fields["n_layers"])
         if self.n_dense:
             found["n_dense_layers"] = config.maybe(self.n_dense, least=0) or 0
+        if self.layer_types and (types := config.get(self.layer_types)) is not None:
+            _check_types(config, self.layer_types, ("dense", "sparse"), fields["n_layers"], types)
+            found["n_dense_layers"] = types.count("dense")
         if self.sparse_step:
             step = config.size("decoder_sparse_step")
             only = config.get("mlp_only_layers") or []
@@ -145,9 +162,31 @@ class Experts:
             keys[self.shared_width] = int(design.n_experts_shared * design.d_ff_expert)
         if self.n_dense:
             keys[self.n_dense] = int(design.n_dense_layers)
+        if self.layer_types:
+            dense, n_layers = int(design.n_dense_layers), int(design.n_layers)
+            keys[self.layer_types] = ["dense"] * dense + ["sparse"] * (n_layers - dense)
         if self.sparse_step:
             keys |= {"decoder_sparse_step": 1, "mlp_only_layers": list(range(int(design.n_dense_layers)))}
         return keys
+
+
+class ErnieSpan:
+    """ERNIE 4.5's sparse layers: every so many of those between two indices."""
+
+    def read(self, config: Config, fields: Fields) -> Fields:
+        n_layers = fields["n_layers"]
+        start, step = config.size("moe_layer_start_index", least=0), config.size("moe_layer_interval")
+        end = config.size("moe_layer_end_index", least=-1)
+        last = n_layers - 1 if end == -1 else end
+        sparse = [i for i in range(n_layers) if (i + 1) % step == 0 and start <= i <= last]
+        return {"n_dense_layers": n_layers - len(sparse)}
+
+    def write(self, design: Design) -> Fields:
+        return {
+            "moe_layer_start_index": int(design.n_dense_layers),
+            "moe_layer_end_index": -1,
+            "moe_layer_interval": 1,
+        }
 
 
 class Latent:
@@ -160,7 +199,7 @@ class Latent:
             "q_lora_rank": config.maybe("q_lora_rank", least=0) or 0,
             "d_head_rope": rope,
             "d_head": config.size("qk_nope_head_dim") + rope,
-            "d_head_v": config.size("v_head_dim"),
+            "d_head_v": config.maybe("v_head_dim") or fields["d_model"] // fields["n_heads"],
             "n_kv_heads": fields["n_heads"],
         }
 
@@ -345,16 +384,20 @@ class GptNeo:
 
 def _from_types(config: Config, window: int, n_layers: int, types: Any) -> Fields:
     """Window fields from a list that names every layer's kind."""
-    known = ("full_attention", "sliding_attention")
-    valid = isinstance(types, Sequence) and all(kind in known for kind in types)
-    if not valid or len(types) != n_layers:
-        raise config.error("layer_types", f"{n_layers} of {' or '.join(known)}", types)
+    _check_types(config, "layer_types", ("full_attention", "sliding_attention"), n_layers, types)
     is_global = [kind == "full_attention" for kind in types]
     if any(is_global) and not all(is_global):
         every = is_global.index(True) + 1
         if is_global == [(i + 1) % every == 0 for i in range(n_layers)]:
             return {"window": window, "global_every": every}
     return _pattern(config, window, n_layers, sum(is_global))
+
+
+def _check_types(config: Config, key: str, known: Sequence[str], n_layers: int, types: Any) -> None:
+    """A list of one known kind per layer, or ExplorerError."""
+    valid = isinstance(types, list) and all(kind in known for kind in types)
+    if not valid or len(types) != n_layers:
+        raise config.error(key, f"{n_layers} of {' or '.join(known)}", types)
 
 
 def _pattern(config: Config, window: int, n_layers: int, n_global: int) -> Fields:
