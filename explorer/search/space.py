@@ -220,7 +220,7 @@ class Lattice:
     ) -> Box:
         """The open grid of one (ffn, attention), whole or restricted to some indices per axis.
 
-        Cells that are not on the lattice are in the grid too; mask them with `Box.valid`.
+        Cells that are not on the lattice are in the grid too; mask them with `box_valid`.
         """
         chosen = within or {}
         indices = tuple(

@@ -1,7 +1,7 @@
 """What a reader waits for: opening a page of thousands of designs, and ten moves of a brush over them.
 
-Run it with `python tests/benchmarks/bench_report.py`; it needs Chromium and playwright. Each figure is
-also given as a ratio to a page of a few hundred designs, timed in the same run.
+Run it with `python tests/benchmarks/bench_report.py [--markdown]`; it needs Chromium and playwright. A page of a
+few hundred designs, timed in the same run, stands beside it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 
+import tables
 from playwright.sync_api import sync_playwright
 from report_fixture import make_result
 from test_report_browser import CHROMIUM, Opened, drag
@@ -23,7 +24,7 @@ SIZES = {"few hundred designs": (300, 400), "thousands of designs": (2_500, 6_00
 
 def main() -> None:
     """Prints size, opening and brushing of both pages."""
-    first: tuple[float, float] | None = None
+    table = [("page", "MB", "first charts, s", "all charts, s", "ten brush moves, s")]
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         for name, (n_trials, n_cloud) in SIZES.items():
@@ -37,13 +38,13 @@ def main() -> None:
             )
             brushed = drag(one.page, "front", 0.3, 0.2, 0.98, 0.95, moves=10)
             one.context.close()
-            first = first or (opened, brushed)
-            print(
-                f"{name}: {path.stat().st_size / 1e6:.2f} MB, first charts drawn after {seen:.2f} s, "
-                f"all after {opened:.2f} s ({opened / first[0]:.1f} times the first), ten brush moves in {brushed:.2f} s "
-                f"({brushed / first[1]:.1f} times the first)"
-            )
+            size = f"{path.stat().st_size / 1e6:.2f}"
+            table.append((name, size, f"{seen:.2f}", f"{opened:.2f}", f"{brushed:.2f}"))
         browser.close()
+    title = "A report's page in headless Chromium (`bench_report.py`)"
+    tables.show(title, table)
+    if "--markdown" in sys.argv[1:]:
+        tables.write("report", title, table)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What a whole run costs: CPU seconds of `explore run` beside those of importing the libraries it uses.
 
-    python tests/benchmarks/bench_run.py [BUDGET.yaml] [TIMES]
+    python tests/benchmarks/bench_run.py [BUDGET.yaml ...] [--times 3] [--markdown]
 
 Each is a process of its own; the least of a few is taken, since other programs only ever add to it. The
 library that draws charts is put together once per user and kept; a first run takes that long more.
@@ -8,12 +8,15 @@ library that draws charts is put together once per user and kept; a first run ta
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import tables
 
 STUDY = Path(__file__).parents[2] / "studies" / "one-node.yaml"
 LIBRARIES = (
@@ -32,24 +35,30 @@ def cpu_seconds(*command: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def main(study: str | Path = STUDY, times: int = 3) -> None:
+def main() -> None:
     """Prints the figures and their ratios."""
-    with tempfile.TemporaryDirectory() as folder:
-        run = (sys.executable, "-m", "explorer", "run", str(study), "-o", folder, "--force", "--quiet")
-        cpu_seconds(*run)
-        whole, imports, used = (
-            min(cpu_seconds(*command) for _ in range(times))
-            for command in (
-                run,
-                (sys.executable, "-c", f"import {LIBRARIES}"),
-                (sys.executable, "-c", f"import {USED}"),
-            )
-        )
-    print(f"explore run {Path(study).name}: {whole:.2f} CPU s")
-    print(f"importing its libraries: {imports:.2f} CPU s; the run takes {whole / imports:.1f} times that")
-    print(f"with the parts it loads: {used:.2f} CPU s; the run takes {whole / used:.1f} times that")
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("budgets", nargs="*", type=Path, default=[STUDY])
+    parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--markdown", action="store_true", help="write the table into the README")
+    asked = parser.parse_args()
+    imports, used = (
+        min(cpu_seconds(sys.executable, "-c", f"import {names}") for _ in range(asked.times))
+        for names in (LIBRARIES, USED)
+    )
+    table = [("run", "CPU s", "its libraries", "times as long", "with the parts it loads", "times as long")]
+    for budget in asked.budgets:
+        with tempfile.TemporaryDirectory() as folder:
+            run = (sys.executable, "-m", "explorer", "run", str(budget), "-o", folder, "--force", "--quiet")
+            cpu_seconds(*run)
+            whole = min(cpu_seconds(*run) for _ in range(asked.times))
+        ratios = (f"{whole / imports:.1f}", f"{whole / used:.1f}")
+        table.append((budget.stem, f"{whole:.2f}", f"{imports:.2f}", ratios[0], f"{used:.2f}", ratios[1]))
+    title = "`explore run` as a whole process, its report included, beside importing the libraries it uses (`bench_run.py`)"
+    tables.show(title, table)
+    if asked.markdown:
+        tables.write("run", title, table)
 
 
 if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    main(*arguments[:1], *(int(a) for a in arguments[1:2]))
+    main()

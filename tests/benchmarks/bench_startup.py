@@ -1,6 +1,6 @@
 """How soon the program answers: CPU seconds of whole processes against `python -c "import typer, rich"`.
 
-    python tests/benchmarks/bench_startup.py [ROUNDS]
+    python tests/benchmarks/bench_startup.py [ROUNDS] [--markdown]
 
 Every command runs once in each round, beside the reference; the ratio is the median over rounds, so that a
 machine that slows down for a while slows both.
@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 from statistics import median
+
+import tables
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = [sys.executable, "-c", "import typer, rich"]
@@ -31,7 +33,7 @@ def seconds(command: list[str]) -> float:
 
 def main() -> None:
     """Print one line per command; exit 1 where help or a mistake takes longer than its target."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 9
+    rounds = next((int(word) for word in sys.argv[1:] if word.isdigit()), 9)
     explore = str(Path(sys.executable).with_name("explore"))
     with tempfile.TemporaryDirectory() as folder:
         mistake = Path(folder, "mistake.yaml")
@@ -52,13 +54,16 @@ def main() -> None:
             reference.append(seconds(REFERENCE))
             for name, arguments in commands.items():
                 taken[name].append(seconds([explore, *arguments]))
-    print(f"reference, import typer, rich: {1e3 * median(reference):.0f} ms of CPU, {rounds} rounds")
-    slow = False
+    table = [("asked", "CPU ms", "times as long as importing typer and rich")]
+    ratios = {}
     for name, times in taken.items():
-        ratio = median(t / r for t, r in zip(times, reference, strict=True))
-        print(f"{name:30} {1e3 * median(times):5.0f} ms   {ratio:.2f} times the reference")
-        slow |= ratio > TARGET
-    sys.exit(1 if slow else 0)
+        ratios[name] = median(t / r for t, r in zip(times, reference, strict=True))
+        table.append((name, f"{1e3 * median(times):.0f}", f"{ratios[name]:.2f}"))
+    title = f"How soon the program answers (`bench_startup.py`; target {TARGET})"
+    tables.show(title, table)
+    if "--markdown" in sys.argv[1:]:
+        tables.write("startup", title, table)
+    sys.exit(1 if max(ratios.values()) > TARGET else 0)
 
 
 if __name__ == "__main__":

@@ -23,10 +23,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 # ruff: noqa: E402
+import tables
 from storages import Missing, postgres, proxy
 
-README = Path(__file__).parents[2] / "README.md"
-BEGIN, END = "<!-- workers:begin -->", "<!-- workers:end -->"
 BUDGET = """
 name: {name}
 budget: {{parameters: 3B, training: {{gpu_hours: 2k}}}}
@@ -97,23 +96,22 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("--markdown", action="store_true", help="write the table into the README")
     arguments = parser.parse_args()
-    lines = [
-        "| storage | a trial waits | one worker: s per trial | two workers: s per trial | times as fast |",
-        "| --- | --- | --- | --- | --- |",
+    table = [
+        ("storage", "a trial waits", "one worker: s per trial", "two workers: s per trial", "times as fast")
     ]
     with ExitStack() as stack:
         for name, url in storages(stack):
             for seconds in arguments.seconds:
                 one, two = (seconds_per_trial(name, url, n, seconds, n * arguments.trials) for n in (1, 2))
-                lines.append(f"| {name} | {seconds:g} s | {one:.2f} | {two:.2f} | {one / two:.2f} |")
-                print(lines[-1], file=sys.stderr)
-    table = "\n".join(lines)
+                table.append((name, f"{seconds:g} s", f"{one:.2f}", f"{two:.2f}", f"{one / two:.2f}"))
+                print(*table[-1], file=sys.stderr)
+    title = (
+        "What two workers on one study bring, for an evaluator that waits as a training run elsewhere would "
+        "(`bench_workers.py`)"
+    )
+    tables.show(title, table)
     if arguments.markdown:
-        before, _, rest = README.read_text("utf-8").partition(BEGIN)
-        after = rest.partition(END)[2]
-        README.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", "utf-8")
-    else:
-        print(table)
+        tables.write("workers", title, table)
 
 
 if __name__ == "__main__":
