@@ -131,7 +131,8 @@ class Result:
     verdict: Verdict | None
     evidence: Evidence | None
     nearest: pd.DataFrame
-    """Where nothing is feasible: the designs closest to feasibility, with the excess over each limit."""
+    """Where nothing is feasible: the designs closest to feasibility, with the excess over each limit; where the
+    model knows feasible ones, the closest trials (none where all failed)."""
     assumptions: tuple[str, ...]
     notes: tuple[str, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
@@ -143,6 +144,11 @@ class Result:
     def feasible(self) -> bool:
         """Whether any design meets every limit."""
         return bool(len(self.front))
+
+    @property
+    def missed(self) -> bool:
+        """Whether the model knows feasible designs, and no trial has turned out to be one."""
+        return not self.feasible and len(self.exact_front) > 0
 
     def summary(self) -> dict[str, Any]:
         """What `summary.json` holds: the answer, structured, small enough to read."""
@@ -168,18 +174,7 @@ class Result:
         from explorer.units import format_bytes, format_count, format_loss
 
         if not self.feasible:
-            row = self.nearest.iloc[0]
-            over = {
-                c.removeprefix("excess_"): float(row[c]) for c in self.nearest.columns if c[:7] == "excess_"
-            }
-            broken = {k: v for k, v in sorted(over.items(), key=lambda kv: -kv[1]) if v > 0}
-            most = max(over, key=over.__getitem__)
-            return [
-                f"no design meets every limit; the one that binds is {most}",
-                f"nearest design: c = {row['context_length']:,.0f}, d = {row['d_model']:,.0f}, "
-                f"L = {row['n_layers']:,.0f}, over by "
-                + ", ".join(f"{v:.1%} in {k}" for k, v in broken.items()),
-            ]
+            return self._nothing()
         lines = [str(self.verdict)] if self.verdict is not None else []
         for name, number in self.picks.items():
             row = self.front.iloc[number]
@@ -197,16 +192,44 @@ class Result:
             lines.append(
                 f"{a.metric}: the model is off by {a.median_error:.1%} in the median of {a.n} measurements "
                 f"(bias {a.bias:+.1%}, {a.spread:.1%} without it)"
+                + (f"; corrected by earlier trials, by {a.corrected_error:.1%}" if a.n_corrected else "")
             )
         if s.evaluator:
-            failed = f", {len(s.failures)} failed" if s.failures else ""
-            lines.append(f"{trials} measured by {s.evaluator}{failed}")
-            return lines
+            lines.append(f"{trials} measured by {s.evaluator}")
+            return lines + self._failed()
         lines.append(
             f"{trials} reached {s.hypervolume_share:.2%} of the exact front's hypervolume, "
             f"proven over {s.n_proved:,} designs"
         )
         return lines
+
+    def _failed(self) -> list[str]:
+        """How many trials failed, and the first one's error; nothing where none did."""
+        failures = self.search.failures
+        if not failures:
+            return []
+        first = next(iter(failures[0].error.splitlines()), "")
+        return [f"{len(failures)} trial{'s' if len(failures) > 1 else ''} failed; the first: {first}"]
+
+    def _nothing(self) -> list[str]:
+        """The answer where no trial is feasible: whether any design is, and how far off the nearest one is."""
+        said = "no design meets every limit"
+        if self.missed:
+            n = self.search.n_trials + len(self.search.failures)
+            said = f"none of {n} trials meets every limit; {len(self.exact_front):,} designs on the model's own front do"
+        if not len(self.nearest):
+            return [said, *self._failed()]
+        row = self.nearest.iloc[0]
+        over = {c.removeprefix("excess_"): float(row[c]) for c in self.nearest.columns if c[:7] == "excess_"}
+        broken = {k: v for k, v in sorted(over.items(), key=lambda kv: -kv[1]) if v > 0}
+        most = max(over, key=over.__getitem__)
+        return [
+            f"{said}; the one that binds is {most}",
+            f"nearest {'trial' if self.missed else 'design'}: c = {row['context_length']:,.0f}, "
+            f"d = {row['d_model']:,.0f}, L = {row['n_layers']:,.0f}, over by "
+            + ", ".join(f"{v:.1%} in {k}" for k, v in broken.items()),
+            *self._failed(),
+        ]
 
     def _repr_html_(self) -> str:
         """The verdict and the designs a reader asks for first, with units, for notebooks."""

@@ -84,5 +84,7 @@ def format_bytes(value: float, digits: int = 3) -> str:
     """`85899345920` → `80 GiB`; binary units throughout."""
     for suffix, scale in (("TiB", TIB), ("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
         if abs(value) >= scale * (1 - 0.5 * 10.0**-digits):
-            return f"{value / scale:.{digits}g} {suffix}"
+            scaled = value / scale
+            # 1,023 of a unit are not yet one of the next; they need no exponent.
+            return f"{scaled:.0f} {suffix}" if abs(scaled) >= 10**digits else f"{scaled:.{digits}g} {suffix}"
     return f"{value:.0f} B"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from explorer.files import to_json
@@ -20,6 +21,20 @@ def console(stderr: bool = False) -> Console:
     # Rich's own NO_COLOR still writes bold; here it means text alone.
     system: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
     return Console(stderr=stderr, highlight=False, soft_wrap=True, color_system=system)
+
+
+@contextmanager
+def only_answers() -> Iterator[None]:
+    """Whatever is printed meanwhile, also by child processes, goes to stderr: stdout is for the answer."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def say(message: str, quiet: bool = False) -> None:

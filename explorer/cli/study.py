@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from explorer.cli.completion import formats, samplers
-from explorer.cli.output import print_json, print_table, say
+from explorer.cli.output import only_answers, print_json, print_table, say
 from explorer.cli.program import app, examples
 from explorer.errors import ExplorerError
 
@@ -149,7 +149,7 @@ def run(
         say(f"note: {note}", quiet)
     folder = output or Path("reports") / chosen.name
     try:
-        with Progress(quiet) as progress:
+        with only_answers(), Progress(quiet) as progress:
             result = run_in(
                 folder,
                 chosen,
@@ -206,7 +206,7 @@ def worker(
 
     _own_the_terminal()
     try:
-        with Progress(quiet) as progress:
+        with only_answers(), Progress(quiet) as progress:
             told = work(
                 chosen,
                 storage=storage,

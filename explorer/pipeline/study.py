@@ -118,7 +118,7 @@ def run(
         trade=weighed,
         verdict=found,
         evidence=evidence,
-        nearest=search.trials.iloc[:0] if picks else _nearest(problem, setting),
+        nearest=_nearest(problem, setting, search),
         assumptions=facts.assumptions(problem, weighed),
         notes=tuple(dict.fromkeys(notes)),
         timings=clock.seconds,
@@ -203,11 +203,20 @@ def _levers(search: Search, problem: Problem) -> dict[str, int] | None:
     return {name: int(best[AXES.index(name)]) for name in LEVERS}
 
 
-def _nearest(problem: Problem, setting: Setting) -> pd.DataFrame:
-    """The designs of the whole lattice closest to feasibility: least largest excess first."""
+def _nearest(problem: Problem, setting: Setting, search: Search) -> pd.DataFrame:
+    """Without a front, the designs closest to feasibility: least largest excess first.
+
+    They are the lattice's; where the model knows feasible designs there, the trials'.
+    """
     import pandas as pd
 
     from explorer.claims.landscape import nearest_points
+
+    if len(search.front):
+        return search.trials.iloc[:0]
+    if len(search.exact_front):
+        excess = search.trials.filter(regex="^excess_").max(axis="columns")
+        return search.trials.loc[excess.sort_values(kind="stable").index[:NEAREST_ROWS]]
 
     return pd.DataFrame(problem.columns(nearest_points(problem, setting.grids, NEAREST_ROWS)))
 

@@ -45,6 +45,7 @@ def render(result: Result) -> str:
             answer=story.nothing_fits(facts),
             nearest=sections.nearest(facts),
             reasons=_reasons(facts),
+            failures=measured.failures(facts),
         )
     table = designs.designs(facts)
     found = every(facts, table)

@@ -146,7 +146,14 @@ def _times(ratio: float) -> str:
 
 def nothing_fits(facts: Facts) -> str:
     """How many designs there are, and how far off the nearest one is."""
-    said = f"None of the {words.whole(facts.result.search.n_lattice)} designs of the space meets every limit"
+    result = facts.result
+    said = f"None of the {words.whole(result.search.n_lattice)} designs of the space meets every limit"
+    if result.missed:
+        asked = result.search.n_trials + len(result.search.failures)
+        said = (
+            f"None of {words.whole(asked)} trials meets every limit, though "
+            f"{words.whole(len(result.exact_front))} designs on the model’s own front do"
+        )
     if not len(facts.result.nearest):
         return f"{said}."
     row = facts.result.nearest.iloc[0]

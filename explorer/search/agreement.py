@@ -13,8 +13,10 @@ from explorer.units import FloatArray
 if TYPE_CHECKING:
     import pandas as pd
 
-PREFIX = "modelled_"
+MODELLED = "modelled_"
 """Of the column that holds what the model said of a measured figure."""
+CORRECTED = "corrected_"
+"""Of the column that holds the same, corrected by the trials before (see `corrected`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,12 @@ class Agreement:
     """Median error's size once the bias is taken away: what no single factor can mend."""
     rank_correlation: float
     """Spearman's: 1 where the model orders designs as measurements do; NaN with fewer than three."""
+    n_corrected: int = 0
+    """Trials before which enough was measured to correct the model."""
+    uncorrected_error: float = float("nan")
+    """Median of the error's size over those trials."""
+    corrected_error: float = float("nan")
+    """The same, each corrected by the trials before it."""
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Agreement:
@@ -52,23 +60,34 @@ class Failure:
 def agreement(trials: pd.DataFrame) -> tuple[Agreement, ...]:
     """What a trials table says of every metric that was measured; empty where none was."""
     found = []
-    for column in [c for c in trials.columns if str(c).startswith(PREFIX)]:
-        metric = str(column).removeprefix(PREFIX)
+    for column in [c for c in trials.columns if str(c).startswith(MODELLED)]:
+        metric = str(column).removeprefix(MODELLED)
         predicted = trials[column].to_numpy(dtype=float)
         measured = trials[metric].to_numpy(dtype=float)
         known = np.isfinite(predicted) & np.isfinite(measured) & (measured != 0)
         if not known.any():
             continue
         ratio = predicted[known] / measured[known]
-        bias = float(np.median(ratio)) - 1
+        middle = float(np.median(ratio))
+        after = np.full(len(trials), np.nan)
+        if CORRECTED + metric in trials.columns:
+            after = trials[CORRECTED + metric].to_numpy(dtype=float) / measured
+        later = known & np.isfinite(after)
+        before_after = [
+            float(np.median(np.abs(one[later] - 1))) if later.any() else float("nan")
+            for one in (predicted / measured, after)
+        ]
         found.append(
             Agreement(
                 metric=metric,
                 n=int(known.sum()),
                 median_error=float(np.median(np.abs(ratio - 1))),
-                bias=bias,
-                spread=float(np.median(np.abs(ratio / (1 + bias) - 1))),
+                bias=middle - 1,
+                spread=float(np.median(np.abs(ratio / middle - 1))),
                 rank_correlation=_spearman(predicted[known], measured[known]),
+                n_corrected=int(later.sum()),
+                uncorrected_error=before_after[0],
+                corrected_error=before_after[1],
             )
         )
     return tuple(found)

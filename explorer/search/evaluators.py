@@ -28,6 +28,8 @@ from explorer.search.storage import plain
 
 Evaluator: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, float]]
 
+MOST_WORDS = 2000
+"""Characters of an error that a study keeps: some hold a whole tensor."""
 MEASURABLE = (*METRICS, "peak_allocated_bytes", "peak_reserved_bytes")
 """What an evaluator may return: every metric, and the parts of the memory peak that a framework tells."""
 
@@ -99,7 +101,7 @@ def measure(problem: SearchProblem, evaluator: Evaluator | None, point: IntArray
     if evaluator is not None:
         impossible = max(problem.screen(point[None])[0], outcome.constraints.get("plan", [-1.0])[0]) > 0
         if not impossible:
-            answer = _checked(evaluator({name: plain(value) for name, value in columns.items()}))
+            answer = _checked(_asked(evaluator, {name: plain(value) for name, value in columns.items()}))
             outcome, replaced = problem.measured(point, answer)
             before = {f"modelled_{name}": columns.get(name, math.nan) for name in answer}
             columns |= {name: values[0] for name, values in replaced.items()} | before
@@ -108,6 +110,21 @@ def measure(problem: SearchProblem, evaluator: Evaluator | None, point: IntArray
     constraints = {name: float(v[0]) for name, v in outcome.constraints.items()}
     columns["feasible"] = bool(max(constraints.values()) <= 0 and np.isfinite(figures).all())
     return Measured(figures, constraints, {name: plain(value) for name, value in columns.items()})
+
+
+def _asked(evaluator: Evaluator, design: dict[str, Any]) -> Mapping[str, float]:
+    """What the evaluator answers. A script that leaves by `sys.exit` has failed, and does not take us along."""
+    try:
+        return evaluator(design)
+    except SystemExit as left:
+        raise ExplorerError(f"the evaluator left by sys.exit({left.code!r})") from left
+
+
+def told(error: BaseException) -> str:
+    """An evaluator's error as a study keeps it: its type and its words, whatever bytes are in them."""
+    kind = "" if isinstance(error, ExplorerError) else f"{type(error).__name__}: "
+    words = f"{kind}{error}".encode("utf-8", "backslashreplace").decode("utf-8")
+    return words if len(words) <= MOST_WORDS else f"{words[:MOST_WORDS]} …"
 
 
 def _checked(answer: Mapping[str, float]) -> dict[str, float]:

@@ -19,7 +19,7 @@ from explorer.search.auto import AutoSampler
 from explorer.search.front import Ruler, hypervolume, nondominated
 from explorer.search.heartbeat import is_lost
 from explorer.search.outcome import SearchProblem
-from explorer.search.space import IntArray
+from explorer.search.space import AXES, IntArray
 from explorer.search.surrogate import Features, Residual
 from explorer.units import FloatArray
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 LEAST_TOLD = 4
 """Measurements before the model is corrected by them; until then proposals come as modelled."""
 CANDIDATES = 400
+"""The model's best designs."""
+SPREAD = 400
+"""Designs drawn from all over the lattice: where the model is far off, the best ones are not among its own."""
 BLOCK = 100
 """Candidates are taken by so many, so that the model need not be asked before every proposal."""
 
@@ -59,6 +62,7 @@ class MeasuredSampler(AutoSampler):
         if len(told) < LEAST_TOLD:
             best = min(turn, len(candidates) - 1)
         else:
+            candidates = self._fresh(np.vstack([candidates, self._spread]), drawn)
             best = int(self._ranking(candidates, told, running)[min(turn, len(candidates) - 1)])
         return self.variables.params(candidates[best : best + 1])[0]
 
@@ -69,9 +73,25 @@ class MeasuredSampler(AutoSampler):
         blocks = -(-(CANDIDATES + len(set(taken.tolist()))) // BLOCK)
         n = min(BLOCK * blocks, self.problem.lattice.size)
         offered = np.array([self.point(k) for k in range(n)])
-        fresh = offered[~np.isin(keys(offered), taken)]
+        fresh = self._fresh(offered, asked)
         # Every design of a small lattice may have been asked for: begin again.
         return fresh if len(fresh) else self.point(len(asked))[None]
+
+    def _fresh(self, points: IntArray, asked: list[FrozenTrial]) -> IntArray:
+        """Those of `points` that were not asked for."""
+        if not asked:
+            return points
+        keys = self.problem.lattice.keys
+        return points[~np.isin(keys(points), keys(self._points(asked)))]
+
+    @cached_property
+    def _spread(self) -> IntArray:
+        """Buildable designs within the closed-form limits, evenly drawn."""
+        lattice = self.problem.lattice
+        shares = np.random.default_rng([self.seed, 0x737072]).random((4 * SPREAD, len(AXES)))
+        drawn = (shares * lattice.sizes).astype(np.int64)
+        drawn = drawn[lattice.valid(drawn)]
+        return drawn[self.problem.screen(drawn) <= 0][:SPREAD]
 
     def _points(self, trials: list[FrozenTrial]) -> IntArray:
         return self.variables.points([t.params for t in trials])

@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from explorer.errors import ExplorerError
 from explorer.search.attributes import set_attributes
-from explorer.search.evaluators import Evaluator, measure
+from explorer.search.evaluators import Evaluator, measure, told
 from explorer.search.heartbeat import (
     VARIABLES,
     WatchedJournal,
@@ -219,7 +219,7 @@ class SharedStudy:
                 except UpdateFinishedTrialError:
                     raise
                 except Exception as error:
-                    trial.set_user_attr("error", f"{type(error).__name__}: {error}")
+                    trial.set_user_attr("error", told(error))
                     self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
                 else:
                     self.study.tell(trial, values, skip_if_finished=True)

@@ -17,6 +17,7 @@ import numpy as np
 import optuna
 
 from explorer.search.agreement import Failure
+from explorer.search.corrected import corrected
 from explorer.search.evaluators import Evaluator, name_of, resolve
 from explorer.search.exact import Exact, exact_front
 from explorer.search.front import nondominated
@@ -247,7 +248,8 @@ class _Run:
         shape = (len(told), len(self.problem.objectives))
         self.outcomes.append(Outcome(self.problem.objectives, figures.reshape(shape), constraints))
         if told and self.evaluator:
-            self.columns.append(column_table(told, self.problem.columns(points[:0])))
+            columns = column_table(told, self.problem.columns(points[:0]))
+            self.columns.append({**columns, **corrected(self.problem, points, columns)})
         else:
             self.columns.append(self.problem.columns(points))
 

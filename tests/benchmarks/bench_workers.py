@@ -24,18 +24,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 # ruff: noqa: E402
 import tables
+from budgets import small
 from storages import Missing, postgres, proxy
 
-BUDGET = """
-name: {name}
-budget: {{parameters: 3B, training: {{gpu_hours: 2k}}}}
-hardware: {{accelerator: h100-sxm-80gb, gpus: 8}}
-space:
-  context_length: {{from: 1024, to: 32768, per_octave: 2, multiple_of: 256}}
-  d_model: {{from: 1024, to: 4096, multiple_of: 256}}
-  n_layers: {{from: 8, to: 40}}
-search: {{trials: {trials}}}
-"""
 EVALUATOR = """
 import os, time
 
@@ -53,7 +44,7 @@ def seconds_per_trial(kind: str, url: str, n_workers: int, seconds: float, trial
         folder = Path(scratch)
         log = folder / "starts"
         name = f"{kind}-{n_workers}-{seconds:g}".replace(" ", "-")
-        (folder / "budget.yaml").write_text(BUDGET.format(name=name, trials=trials), "utf-8")
+        (folder / "budget.yaml").write_text(small(name, trials), "utf-8")
         (folder / "slow.py").write_text(EVALUATOR.format(log=str(log), seconds=seconds), "utf-8")
         where = {"": "study.log", "sqlite": "sqlite:///study.db"}.get(url, url)
         command = [sys.executable, "-m", "explorer", "worker", "budget.yaml", "--storage", where]

@@ -10,20 +10,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from budgets import small
 from program import ROOT
 from ruamel.yaml import YAML
 
 README = (ROOT / "README.md").read_text("utf-8")
-BUDGET = """
-name: shared
-budget: {parameters: 3B, training: {gpu_hours: 2k}}
-hardware: {accelerator: h100-sxm-80gb, gpus: 8}
-space:
-  context_length: {from: 1024, to: 32768, per_octave: 2, multiple_of: 256}
-  d_model: {from: 1024, to: 4096, multiple_of: 256}
-  n_layers: {from: 8, to: 40}
-search: {trials: 8}
-"""
 # As Slurm does: a job array runs the wrapped script once per task, its number in the environment. Two tasks will do.
 SBATCH = """\
 #!/bin/bash
@@ -42,7 +33,7 @@ done
 
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
-    (tmp_path / "budget.yaml").write_text(BUDGET, "utf-8")
+    (tmp_path / "budget.yaml").write_text(small("shared"), "utf-8")
     (tmp_path / "my_module.py").write_text(
         "def train(design):\n    return {'step_seconds': 1.25 * design['step_seconds']}\n", "utf-8"
     )

@@ -9,26 +9,25 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from budgets import small
 from program import explore
 
-BUDGET = """
-name: shared
-budget: {parameters: 3B, training: {gpu_hours: 2k}}
-hardware: {accelerator: h100-sxm-80gb, gpus: 8}
-space:
-  context_length: {from: 1024, to: 32768, per_octave: 2, multiple_of: 256}
-  d_model: {from: 1024, to: 4096, multiple_of: 256}
-  n_layers: {from: 8, to: 40}
-search: {trials: 24}
-"""
+BUDGET = small("shared", 12)
 EVALUATOR = """
-import time
+import os
+
+calls = []
 
 def train(design):
-    if design["n_layers"] == 12:
+    print("epoch 1", flush=True)
+    os.system("echo of a child")
+    calls.append(design)
+    if len(calls) == 3:
         raise RuntimeError("out of <b>memory</b>")
-    time.sleep(0.2)
     return {"step_seconds": 1.25 * design["step_seconds"]}
+
+def broken(design):
+    raise ValueError("no <b>GPU</b>\\nno driver either")
 """
 
 
@@ -70,20 +69,41 @@ def test_a_measured_run_compares_model_and_measurement(here: Path) -> None:
     done = explore("run", "budget.yaml", "-o", "measured", "--evaluator", "mine:train", cwd=here)
     assert done.returncode == 0, done.stderr
     assert "step_seconds: the model is off by 20.0%" in done.stdout
+    # What an evaluator and its children print is no part of the answer.
+    assert "epoch 1" not in done.stdout
+    assert "of a child" not in done.stdout
+    assert done.stderr.count("epoch 1") == done.stderr.count("of a child") == 12
+    assert "1 trial failed; the first: RuntimeError: out of <b>memory</b>" in done.stdout
     summary = json.loads((here / "measured/summary.json").read_text("utf-8"))
     (agreement,) = summary["search"]["agreement"]
     assert agreement["bias"] == pytest.approx(1 / 1.25 - 1)
     assert agreement["spread"] == pytest.approx(0, abs=1e-9)
-    assert agreement["n"] + len(summary["search"]["failures"]) == 24
+    assert agreement["uncorrected_error"] == pytest.approx(0.2)
+    assert agreement["corrected_error"] < 1e-9
+    assert agreement["n"] + len(summary["search"]["failures"]) == 12
     page = (here / "measured/report.html").read_text("utf-8")
     assert "Model and measurement" in page
     assert "out of <b>memory</b>" not in page
+    assert "out of &lt;b&gt;memory&lt;/b&gt;" in page
     # Drawn again from its files, the comparison is there; without the evaluator the folder is another study's.
     assert explore("report", "measured", cwd=here).returncode == 0
     assert "Model and measurement" in (here / "measured/report.html").read_text("utf-8")
     other = explore("run", "budget.yaml", "-o", "measured", cwd=here)
     assert other.returncode == 2
     assert "evaluator" in other.stderr
+
+
+def test_where_every_trial_fails_the_answer_says_so_and_why(here: Path) -> None:
+    arguments = ("run", "budget.yaml", "--trials", "2", "-o", "out", "--evaluator", "mine.py:broken")
+    done = explore(*arguments, cwd=here)
+    assert done.returncode == 3
+    first, second = done.stdout.splitlines()
+    assert first.startswith("none of 2 trials meets every limit; ")
+    assert second == "2 trials failed; the first: ValueError: no <b>GPU</b>"
+    page = (here / "out/report.html").read_text("utf-8")
+    assert "no &lt;b&gt;GPU&lt;/b&gt;" in page
+    assert "None of 2 trials meets every limit" in page
+    assert "How far off" not in page
 
 
 @pytest.mark.parametrize(

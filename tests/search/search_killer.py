@@ -37,19 +37,11 @@ from explorer.pipeline import run_in
 from explorer.result import Result
 from explorer.search.storage import Journal
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from budgets import small
+
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 TRIALS = 12
-BUDGET = """
-name: {name}
-budget: {{parameters: 3B, training: {{gpu_hours: 2k}}}}
-hardware: {{accelerator: h100-sxm-80gb, gpus: 8}}
-space:
-  context_length: {{from: 2048, to: 16384, per_octave: 2, multiple_of: 256}}
-  d_model: {{from: 1024, to: 3072, multiple_of: 512}}
-  n_layers: {{from: 8, to: 32}}
-training: {{plan: {{tensor_parallel: 1, pipeline_parallel: 1, context_parallel: 1}}}}
-search: {{trials: {trials}}}
-"""
 ANYWHERE = 0.1
 """Share of the kills that fall anywhere in a modelled run that computes everything."""
 
@@ -87,7 +79,7 @@ class Killer:
     def __init__(self, where: Path, name: str, measured: bool) -> None:
         self.where, self.folder = where, where / "killed"
         self.storage: str | None = None
-        self.budget = parse(BUDGET.format(name=name, trials=TRIALS), "killed.yaml")
+        self.budget = parse(small(name, TRIALS), "killed.yaml")
         self.evaluator = train if measured else None
         self.found: Counter[str] = Counter()
         self.entered = timeline(self, where / "undisturbed")

@@ -13,8 +13,8 @@ from explorer.search.space import AttentionChoice, FfnChoice, IntArray, Lattice,
 def toy_lattice(**changes: Any) -> Lattice:
     axes: dict[str, Any] = {
         "context_length": 1024.0 * 2.0 ** np.arange(0, 6.5, 0.5),
-        "d_model": np.arange(512.0, 4097.0, 128.0),
-        "n_layers": np.arange(4.0, 49.0),
+        "d_model": np.arange(512.0, 4097.0, 256.0),
+        "n_layers": np.arange(4.0, 49.0, 2.0),
         "d_head": np.array([64.0, 128.0]),
         "n_kv_heads": np.array([0.0, 8.0]),
         "vocab_size": np.array([32_000.0]),

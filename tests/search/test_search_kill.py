@@ -12,7 +12,7 @@ from pathlib import Path
 import optuna
 import pytest
 import storages
-from search_killer import BUDGET
+from budgets import small
 from search_toy import Toy
 from search_worker import shared
 
@@ -113,7 +113,7 @@ def test_two_workers_one_killed_in_mid_trial_find_what_one_process_finds(postgre
 
 
 def test_a_run_and_a_killed_worker_of_the_program_find_what_one_run_finds(postgres, tmp_path):
-    (tmp_path / "budget.yaml").write_text(BUDGET.format(name="killed", trials="16, sampler: random"), "utf-8")
+    (tmp_path / "budget.yaml").write_text(small("killed", 16, "random"), "utf-8")
     (tmp_path / "slow.py").write_text(
         "import time\n\ndef train(design):\n"
         "    time.sleep(0.5)\n    return {'step_seconds': 1.2 * design['step_seconds']}\n",

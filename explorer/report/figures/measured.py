@@ -10,7 +10,7 @@ from explorer.catalog.metrics import METRICS
 from explorer.report import words
 from explorer.report.chart import Chart, Table, specify
 from explorer.report.facts import Facts
-from explorer.search.agreement import PREFIX, Agreement
+from explorer.search.agreement import CORRECTED, MODELLED, Agreement
 
 LABELS = {"peak_allocated_bytes": "Peak allocated memory", "peak_reserved_bytes": "Peak reserved memory"}
 """What a framework tells of the memory peak; every other name is a metric."""
@@ -29,11 +29,13 @@ def chart(facts: Facts, found: Agreement) -> Chart:
 
     label, unit, scale = _said(found.metric)
     trials = facts.result.trials
-    columns = ["context_length", "d_model", "n_layers", found.metric, f"{PREFIX}{found.metric}"]
-    frame = trials[columns].dropna().set_axis(["c", "d", "L", "measured", "predicted"], axis=1)
-    frame[["measured", "predicted"]] = (frame[["measured", "predicted"]].astype(float) / scale).map(
-        lambda v: float(f"{v:.5g}")
-    )
+    columns = ["context_length", "d_model", "n_layers", found.metric, f"{MODELLED}{found.metric}"]
+    figures = ["measured", "predicted", "corrected"]
+    frame = trials[columns].dropna().set_axis(["c", "d", "L", *figures[:2]], axis=1)
+    frame["corrected"] = trials[f"{CORRECTED}{found.metric}"] if found.n_corrected else float("nan")
+    frame[figures] = (frame[figures].astype(float) / scale).map(lambda v: float(f"{v:.5g}"))
+    corrected = frame.dropna()[["c", "d", "L", "measured", "corrected"]]
+    corrected = corrected.rename(columns={"corrected": "predicted"})
     both = frame[["measured", "predicted"]].to_numpy()
     ends = pd.DataFrame({"measured": [both.min(), both.max()], "predicted": [both.min(), both.max()]})
     # Ratios matter where figures span more than a doubling.
@@ -55,6 +57,13 @@ def chart(facts: Facts, found: Agreement) -> Chart:
         alt.Chart(alt.NamedData(f"{name}-line")).mark_line(strokeDash=[4, 3], color="@muted").encode(x=x, y=y),
         alt.Chart(alt.NamedData(name)).mark_point(filled=True, size=55, opacity=0.85, color="@c0", aria=False).encode(x=x, y=y, tooltip=shown),
     ]  # fmt: skip
+    data = {name: frame.drop(columns="corrected"), f"{name}-line": ends}
+    read = "On the dashed line the model is right; above it the model says too much."
+    if len(corrected):
+        data[f"{name}-corrected"] = corrected
+        ring = alt.Chart(alt.NamedData(f"{name}-corrected")).mark_point(size=55, color="@c1", aria=False)
+        layers.append(ring.encode(x=x, y=y, tooltip=shown))
+        read += " Rings: the same designs, corrected by what the trials before each had measured."
     said = takeaway(found, label)
     errors = frame["predicted"] / frame["measured"] - 1
     rows = [
@@ -65,6 +74,7 @@ def chart(facts: Facts, found: Agreement) -> Chart:
             words.number(r["measured"]),
             words.number(r["predicted"]),
             words.percent(float(errors[k])),
+            words.number(r["corrected"]) if r["corrected"] == r["corrected"] else "",
         )
         for k, (_, r) in zip(frame.index, frame.iterrows(), strict=True)
     ]
@@ -74,16 +84,16 @@ def chart(facts: Facts, found: Agreement) -> Chart:
         takeaway=said,
         description=f"Predicted over measured {label.lower()} of {found.n} designs, with the line on which both agree. {said}",
         spec=specify(layers, 260),
-        data={name: frame, f"{name}-line": ends},
+        data=data,
         table=Table(
             caption=f"{label} of every measured design ({unit})",
-            columns=("Context c (tokens)", "Width d", "Layers L", "Measured", "Predicted", "Error"),
+            columns=("Context c (tokens)", "Width d", "Layers L", "Measured", "Predicted", "Error", "Corrected"),
             rows=tuple(rows[:MOST_ROWS]),
-            numeric=frozenset(range(6)),
+            numeric=frozenset(range(7)),
             left_out=max(0, len(rows) - MOST_ROWS),
         ),
         height=330,
-        how_to_read="On the dashed line the model is right; above it the model says too much.",
+        how_to_read=read,
     )  # fmt: skip
 
 
@@ -93,9 +103,15 @@ def takeaway(found: Agreement, label: str) -> str:
     ordered = ""
     if found.rank_correlation == found.rank_correlation:
         ordered = f"; it orders designs with a rank correlation of {words.number(found.rank_correlation, 2)}"
+    learned = ""
+    if found.n_corrected:
+        learned = (
+            f" Corrected by the trials before each, {words.percent(found.corrected_error)} are left of "
+            f"{words.percent(found.uncorrected_error)} (median of the last {words.whole(found.n_corrected)})."
+        )
     return (
         f"{label}: the model is off by {words.percent(found.median_error)} in the median of {words.whole(found.n)} designs. It says "
-        f"{words.percent(abs(found.bias))} {side} in the median; without that bias {words.percent(found.spread)} are left{ordered}."
+        f"{words.percent(abs(found.bias))} {side} in the median; without that bias {words.percent(found.spread)} are left{ordered}.{learned}"
     )
 
 
@@ -106,13 +122,14 @@ def agreements(facts: Facts) -> Table | None:
         return None
     return Table(
         caption=f"What {facts.result.search.evaluator} measured, against the model (error: predicted / measured − 1)",
-        columns=("Metric", "Designs", "Median error", "Bias (median)", "Error without the bias", "Rank correlation"),
+        columns=("Metric", "Designs", "Median error", "Bias (median)", "Error without the bias", "Rank correlation", "Corrected by earlier trials"),
         rows=tuple(
             (_said(a.metric)[0], words.whole(a.n), words.percent(a.median_error), words.percent(a.bias), words.percent(a.spread),
-             words.number(a.rank_correlation, 2))
+             words.number(a.rank_correlation, 2),
+             f"{words.percent(a.uncorrected_error)} → {words.percent(a.corrected_error)}" if a.n_corrected else "too few")
             for a in found
         ),
-        numeric=frozenset(range(1, 6)),
+        numeric=frozenset(range(1, 7)),
     )  # fmt: skip
 
 
