@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from explorer import catalog
 from explorer.design import Design
+from explorer.units import Num
 
 
-def plain(context_length: float, d_model: float = 4096, n_layers: float = 1, d_head: float = 128) -> Design:
+def plain(context_length: Num, d_model: Num = 4096, n_layers: Num = 1, d_head: float = 128) -> Design:
     """The idea's block: multi-head attention with q = d, GELU of width 4d, no vocabulary, no positions."""
     return Design(
         context_length=context_length,
@@ -23,9 +24,7 @@ def plain(context_length: float, d_model: float = 4096, n_layers: float = 1, d_h
     )
 
 
-def gated(
-    context_length: float, d_model: float = 4096, n_kv_share: float = 1.0, ratio: float = 3.5
-) -> Design:
+def gated(context_length: Num, d_model: float = 4096, n_kv_share: float = 1.0, ratio: float = 3.5) -> Design:
     """A block as LLaMA has it: SwiGLU of `ratio` · d, and n_kv_share of the heads as key-value heads."""
     return plain(context_length, d_model).with_(
         d_ff=ratio * d_model, ffn="swiglu", norm="rmsnorm", n_kv_heads=n_kv_share * d_model / 128

@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+import numpy as np
+
 from explorer.claims.crossover import crossover
 from explorer.cost.activations import ledger
 from explorer.cost.flops import Convention, flops
 from explorer.cost.hardware import Hardware
 from explorer.cost.time import step_time
 from explorer.design import AttentionKernel, Design, Plan
+from explorer.units import Num
 
-Blocks = Callable[[float], Design]
-"""A design at a context length."""
+Blocks = Callable[[Num], Design]
+"""A design at a context length, or at several."""
 TOKENS_PER_STEP = 65_536
 """Tokens of one timed step: enough that no launch overhead shows; a longer sequence stands alone."""
 
@@ -41,15 +44,15 @@ def flops_equal(
         )
     if kernel is None:
         return crossover(
-            lambda c: float(flops(block(c)).attention_per_token(convention)),
-            lambda c: float(flops(block(c)).linear_per_token),
+            lambda c: flops(block(c)).attention_per_token(convention),
+            lambda c: flops(block(c)).linear_per_token,
         )
     return crossover(
         lambda c: (
-            float(flops(block(c)).hardware_train_per_token("none", kernel, convention))
-            - 3 * float(flops(block(c)).linear_per_token)
+            flops(block(c)).hardware_train_per_token("none", kernel, convention)
+            - 3 * flops(block(c)).linear_per_token
         ),
-        lambda c: 3 * float(flops(block(c)).linear_per_token),
+        lambda c: 3 * flops(block(c)).linear_per_token,
     )
 
 
@@ -78,14 +81,14 @@ def _part(operation: str) -> str:
     return "projections"
 
 
-def _attention_part(design: Design, convention: Convention) -> float:
+def _attention_part(design: Design, convention: Convention) -> Num:
     parts = flops(design).operations(convention)
-    return sum(float(v) for k, v in parts.items() if _part(k) in ("projections", "scores and mix"))
+    return sum(v for k, v in parts.items() if _part(k) in ("projections", "scores and mix"))
 
 
-def _feed_forward(design: Design, convention: Convention) -> float:
+def _feed_forward(design: Design, convention: Convention) -> Num:
     parts = flops(design).operations(convention)
-    return sum(float(v) for k, v in parts.items() if _part(k) == "feed-forward")
+    return sum(v for k, v in parts.items() if _part(k) == "feed-forward")
 
 
 def bytes_equal(block: Blocks, plan: Plan) -> float:
@@ -97,9 +100,9 @@ def bytes_equal(block: Blocks, plan: Plan) -> float:
     return crossover(lambda c: saved_bytes(block(c), plan) - base, lambda c: base)
 
 
-def saved_bytes(design: Design, plan: Plan) -> float:
+def saved_bytes(design: Design, plan: Plan) -> Num:
     """Bytes per token that one layer keeps for the backward pass."""
-    return float(ledger(design, plan).per_layer())
+    return ledger(design, plan).per_layer()
 
 
 def seconds_equal(block: Blocks, hardware: Hardware, plan: Plan) -> float:
@@ -112,9 +115,9 @@ def seconds_equal(block: Blocks, hardware: Hardware, plan: Plan) -> float:
     )
 
 
-def attention_seconds(design: Design, hardware: Hardware, plan: Plan) -> tuple[float, float]:
+def attention_seconds(design: Design, hardware: Hardware, plan: Plan) -> tuple[Num, Num]:
     """Seconds of core attention (recomputation included where there is any) and of all the rest of a step."""
-    n = max(1.0, TOKENS_PER_STEP / float(design.context_length))
+    n = np.maximum(1.0, TOKENS_PER_STEP / design.context_length)
     found = step_time(design, plan.with_(micro_batch=n, global_batch=n), hardware)
-    attention = float(found.parts["attention"])
-    return attention, float(found.seconds) - attention
+    attention = found.parts["attention"]
+    return attention, found.seconds - attention

@@ -5,31 +5,39 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
+
+from explorer.units import FloatArray, Num
+
 SHORTEST, LONGEST = 1.0, 2.0**40
 """Contexts the root is sought between; beyond, a crossover is as good as none."""
+SECTIONS = 256
+"""Parts that a step of the search cuts its interval into: cost functions take an array in one call."""
+WIDTH = 1e-13
+"""Of the last interval, in log c: a few units in the last place."""
 
 
 def crossover(
-    growing: Callable[[float], float],
-    rest: Callable[[float], float],
+    growing: Callable[[FloatArray], Num],
+    rest: Callable[[FloatArray], Num],
     *,
     low: float = SHORTEST,
     high: float = LONGEST,
 ) -> float:
     """The context length at which `growing` equals `rest`; inf where it never does, `low` where always.
 
-    Both are cost functions of the context length; growing / rest has to rise with it. The root is
-    found by Brent's method in log c, to a relative 1e-12.
+    Both are cost functions of arrays of context lengths; growing / rest has to rise with them. The root is
+    found by cutting an interval of log c into SECTIONS, again and again, to a relative WIDTH.
     """
-    from scipy.optimize import brentq
-
-    def lead(log_c: float) -> float:
-        c = math.exp(log_c)
-        return growing(c) - rest(c)
-
     start, end = math.log(low), math.log(high)
-    if lead(start) >= 0:
-        return low
-    if lead(end) < 0:
-        return math.inf
-    return math.exp(float(brentq(lead, start, end, xtol=1e-12, rtol=1e-14)))
+    while end - start > WIDTH:
+        edges = np.linspace(start, end, SECTIONS + 1)
+        c = np.exp(edges)
+        ahead = np.broadcast_to(np.greater_equal(growing(c), rest(c)), c.shape)
+        if not ahead.any():
+            return math.inf
+        if ahead[0]:
+            return low
+        first = int(ahead.argmax())
+        start, end = float(edges[first - 1]), float(edges[first])
+    return math.exp(0.5 * (start + end))

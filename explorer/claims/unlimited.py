@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from explorer.claims.blocks import plain
+from explorer.claims.crossover import crossover
 from explorer.claims.landscape import Landscape
 from explorer.cost.flops import flops
 from explorer.cost.parameters import parameters
@@ -64,13 +65,9 @@ def budget(n_params: float) -> float:
 
 def width_of(n_params: float) -> float:
     """The width at which the plain block of this aspect ratio has `n_params` weights."""
-    from scipy.optimize import brentq
-
-    def excess(log_d: float) -> float:
-        d = float(np.exp(log_d))
-        return float(np.log(parameters(plain(REFERENCE, d, d / ASPECT)).matmul / n_params))
-
-    return float(np.exp(brentq(excess, np.log(8.0), np.log(1e6), xtol=1e-12)))
+    return crossover(
+        lambda d: parameters(plain(REFERENCE, d, d / ASPECT)).matmul, lambda d: n_params, low=8.0, high=1e6
+    )
 
 
 def context_grid(per_octave: int) -> FloatArray:

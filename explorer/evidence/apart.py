@@ -14,6 +14,7 @@ from explorer.cost.parts import parts
 from explorer.design import Design, Plan
 from explorer.evidence.chosen import plan_of, plans_of, short_of
 from explorer.evidence.grouped import grouped
+from explorer.units import Num
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +146,7 @@ def crossover(problem: Problem, design: Design) -> dict[str, float]:
     """Contexts at which attention's quadratic part is as large as all the rest, for one shape."""
     plan = plan_of(problem, design)
 
-    def at(c: float) -> Design:
+    def at(c: Num) -> Design:
         return design.with_(context_length=c, staged_from=0, staged_share=0)
 
     found = {"flops": flops_equal(at), "seconds": float("nan")}

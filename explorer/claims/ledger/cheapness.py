@@ -79,7 +79,7 @@ def _dearer_seconds(name: str, kernel: str) -> float:
     times = []
     for c in (float(design.context_length), float(design.d_model)):
         attention, rest = attention_seconds(design.with_(context_length=c), hardware, plan_of(kernel))
-        times.append(attention + rest)
+        times.append(float(attention + rest))
     return times[1] / times[0] - 1
 
 

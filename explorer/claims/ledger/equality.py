@@ -21,6 +21,7 @@ from explorer.claims.ledger.common import (
 from explorer.claims.records import Claim, Finding, Variant
 from explorer.cost.hardware import Hardware
 from explorer.design import Design, Plan
+from explorer.units import Num
 
 NEAR = 1.25
 """A crossover within this factor of c = d counts as the claim's."""
@@ -29,9 +30,9 @@ NEAR = 1.25
 def equality_at_c_equals_d() -> Claim:
     """3: at c = d, attention equals the feed-forward part, so c < d makes no sense."""
     d = 4096.0
-    root = crossover(lambda c: float(naive.attention(c, d)), lambda c: float(naive.feed_forward(c, d)))
+    root = crossover(lambda c: naive.attention(c, d), lambda c: naive.feed_forward(c, d))
 
-    def block(c: float) -> Design:
+    def block(c: Num) -> Design:
         return plain(c, d)
 
     causal, full = flops_equal(block, "causal") / d, flops_equal(block, "full") / d

@@ -22,11 +22,11 @@ def only_quadratic_step() -> Claim:
     share = scores / (scores + float(parts["attention mix"]))
     c = float(design.context_length)
     kept = {
-        kernel: (
+        kernel: c
+        * float(
             saved_bytes(design, plan_of(kernel))
             - saved_bytes(design.with_(context_length=1.0), plan_of(kernel))
         )
-        * c
         for kernel in ("naive", "flash")
     }
     one = 2 * c * c
