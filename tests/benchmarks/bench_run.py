@@ -22,7 +22,7 @@ STUDY = Path(__file__).parents[2] / "studies" / "one-node.yaml"
 LIBRARIES = (
     "numpy, scipy, optuna, pandas, altair, pyarrow, pydantic, jinja2, moocore, ruamel.yaml, typer, rich"
 )
-USED = f"{LIBRARIES}, scipy.optimize, scipy.special, vl_convert, jsonschema, pyarrow.parquet"
+USED = f"{LIBRARIES}, scipy.special, vl_convert, jsonschema, pyarrow.parquet"
 """The same with the parts of them that a run loads."""
 
 
