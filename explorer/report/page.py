@@ -72,6 +72,8 @@ def render(result: Result) -> str:
         chosen=story.chosen(facts),
         front_rows=sections.front_rows(facts),
         front_columns=sections.columns(result.front),
+        screen_only=sections.SCREEN_ONLY,
+        question=sections.question(facts),
         claims=sections.claims(facts),
         beside=_beside(facts),
         page_state=_state(facts) | {"told": {"designs": front.told(table), "plane": plane.TOLD}},
@@ -179,6 +181,7 @@ def _state(facts: Facts) -> dict[str, Any]:
         "xBetter": facts.direction(facts.x), "yBetter": facts.direction(facts.y), "steps": list(plane.STEPS),
         "axes": _axes(facts), "apart": apart, "exports": exports, "objectives": [axes.column(m) for m, _ in facts.objectives],
         "lattice": facts.result.search.n_lattice, "proven": list(facts.proven), "name": facts.name, "verdicts": sections.verdict_cards(facts),
+        "picks": sections.pick_names(facts),
     }  # fmt: skip
 
 

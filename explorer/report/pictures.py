@@ -27,13 +27,9 @@ def save_charts(result: Result, folder: str | Path, formats: Sequence[str] = ("s
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, chart in charts(result).items():
-        spec = chart.static()
+        drawn = vl_convert.vegalite_to_svg(chart.static())
         for form in formats:
-            data = (
-                vl_convert.vegalite_to_svg(spec).encode()
-                if form == "svg"
-                else vl_convert.vegalite_to_png(spec, scale=2)
-            )
+            data = drawn.encode() if form == "svg" else vl_convert.svg_to_png(drawn, scale=2)
             write_bytes(folder / f"{name}.{form}", data)
             written.append(folder / f"{name}.{form}")
     return written

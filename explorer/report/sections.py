@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from explorer.claims.records import AspectTrade, CorpusTrade
@@ -11,7 +12,7 @@ from explorer.report.chart import Table
 from explorer.report.facts import Facts
 from explorer.report.story import STATUS_MARKS
 from explorer.result import shown_rows
-from explorer.units import QUANTILES, format_loss
+from explorer.units import GIB, QUANTILES, format_loss
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,40 +138,68 @@ def jumps(facts: Facts) -> list[tuple[pd.Series[Any], float, float]]:
 
 
 def knees(facts: Facts) -> Table | None:
-    """Designs of the front at which the exchange rate jumps: offered, not chosen."""
+    """Designs of the front at which the exchange rate jumps, and the pick: offered, not chosen."""
+    every = offered(facts)
+    if not every:
+        return None
+    pick = int(facts.result.picks.get("knee", -1))
     rows = tuple(
         (
-            f.shape(row),
-            format_loss(row),
-            _rate(before),
-            _rate(after),
-            f"{words.number(after / before, 2)}×",
+            f.shape(row), format_loss(row), _rate(before) if before is not None else "—", _rate(after) if after is not None else "—",
+            f"{words.number(after / before, 2)}×" if before and after and before > 0 else "—",
+            "most below the line between the ends" if row.name == pick else "the next tokens become dearer",
         )
-        for row, before, after in jumps(facts)
-    )
-    if not rows:
-        return None
+        for row, before, after in every
+    )  # fmt: skip
     return Table(
-        caption="Candidates for a knee: where the next 1,024 tokens of context become dearer",
+        caption="Candidates for a knee, with what 1,024 more tokens of context cost before and after",
         columns=(
             "Design",
             words.LOSS_HEADING,
             "+1k context up to here",
             "+1k context from here",
             "Dearer by",
+            "Why",
         ),
         rows=rows,
-        numeric=frozenset({4}),
+        numeric=frozenset({2, 3, 4}),
     )
 
 
+def offered(facts: Facts) -> list[tuple[pd.Series[Any], float | None, float | None]]:
+    """The jumps and the pick called `knee`, by context: (row, nats per 1,024 tokens before, after)."""
+    found: list[tuple[pd.Series[Any], float | None, float | None]] = [*jumps(facts)]
+    pick = facts.result.picks.get("knee")
+    if not found or pick is None or any(row.name == pick for row, _, _ in found):
+        return found
+    front = facts.result.front
+    own = front.iloc[int(pick)]
+    by_c = front.sort_values(["context_length", "loss"]).drop_duplicates("context_length")
+
+    def rate(near: pd.DataFrame, end: int) -> float | None:
+        if not len(near):
+            return None
+        other = near.iloc[end]
+        return float(other["loss"] - own["loss"]) / (
+            float(other["context_length"] - own["context_length"]) / 1024
+        )
+
+    before = rate(by_c[by_c["context_length"] < own["context_length"]], -1)
+    after = rate(by_c[by_c["context_length"] > own["context_length"]], 0)
+    return sorted([*found, (own, before, after)], key=lambda one: float(one[0]["context_length"]))
+
+
 def knee_sentence(facts: Facts) -> str:
-    """The sharpest of the candidates in words."""
+    """The sharpest of the candidates in words, and the pick where that is another one."""
     found = jumps(facts)
     if not found:
         return ""
     row, before, after = max(found, key=lambda jump: jump[2] / jump[1])
-    return f"The sharpest one is {f.shape(row)}: up to there 1,024 more tokens of context cost {_rate(before)}, beyond it {_rate(after)}."
+    said = f"The sharpest one is {f.shape(row)}: up to there 1,024 more tokens of context cost {_rate(before)}, beyond it {_rate(after)}."
+    pick = facts.result.picks.get("knee")
+    if pick is None or row.name == pick:
+        return said
+    return f"{said} The one marked “knee” in the charts, {f.shape(facts.result.front.iloc[int(pick)])}, lies most below the line between the front’s ends."
 
 
 TARGETS = {"hf": "Hugging Face", "megatron": "Megatron-LM", "torchtitan": "torchtitan", "nanogpt": "nanoGPT"}
@@ -188,25 +217,43 @@ def _rate(value: float) -> str:
 
 
 def front_rows(facts: Facts) -> list[dict[str, Any]]:
-    """The table of front designs, as cells with the raw number for sorting beside the text."""
-    rows = []
-    candidates = {by.name for by, _, _ in jumps(facts)}
+    """The table of front designs as the page opens."""
+    rows, picks = [], pick_names(facts)
     for k in shown_rows(len(facts.result.front), facts.picks):
         row = facts.result.front.iloc[k]
-        cells = []
-        for key, _label, show in columns(facts.result.front):
-            value = row[key]
-            cells.append({"raw": float(value), "text": show(float(value))})
         binds = words.listed(words.limit(b) for b in facts.binding(row)) or "none"
         rows.append(
             {
-                "id": k, "cells": cells, "schedule": f.schedule(row), "plan": f.plan(row), "binds": binds,
-                "pick": ", ".join(x for x in (facts.picks.get(k, ""), "knee candidate" if k in candidates and "knee" not in facts.picks.get(k, "") else "") if x), "shape": f.shape(row),
+                "id": k, "cells": [show(float(row[key])) for key, _, show in columns(facts.result.front)],
+                "schedule": f.schedule(row), "plan": f.plan(row), "binds": binds, "pick": picks.get(k, ""), "shape": f.shape(row),
                 "exact": "yes" if bool(row.get("on_exact_front", False)) else "no",
                 "outside": "yes" if "extrapolated" in row and bool(f.flags(facts.result.front["extrapolated"].iloc[[k]]).iloc[0]) else "no",
             }
         )  # fmt: skip
     return rows
+
+
+def pick_names(facts: Facts) -> dict[int, str]:
+    """Rows of the front that are called something: the picks, and what else is offered as a knee."""
+    every = [int(str(row.name)) for row, _, _ in jumps(facts)]
+    offered = [k for k in every if "knee" not in facts.picks.get(k, "")]
+    return {
+        k: ", ".join(x for x in (facts.picks.get(k, ""), "knee candidate" if k in offered else "") if x)
+        for k in sorted({*facts.picks, *offered})
+    }
+
+
+SCREEN_ONLY = ("loss_p50", "days", "serving_bytes", "tokens_per_second_per_gpu")
+"""Columns of the front table for which paper has no room."""
+
+
+def question(facts: Facts) -> str:
+    """A question that the designs of this run can answer: the middle of the front in memory and context."""
+    front = facts.result.front
+    memory = math.ceil(float(front["peak_device_bytes"].median()) / GIB)
+    context = 2 ** math.floor(math.log2(float(front["context_length"].median())))
+    said = f"{context // 1024}k" if context >= 1024 else f"{context}"
+    return f"best loss under {memory + 1} GiB with at least {said} context"
 
 
 def columns(front: pd.DataFrame) -> list[tuple[str, str, Any]]:

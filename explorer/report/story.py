@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from explorer.claims.records import Arm, Estimate
+from explorer.claims.records import Arm, CorpusTrade, Estimate
+from explorer.claims.verdict import CALLED_FALSE, CALLED_TRUE
 from explorer.report import facts as f
 from explorer.report import words
 from explorer.report.facts import Facts
@@ -179,7 +180,28 @@ def trade_sentence(facts: Facts) -> str:
     elif not verdict.with_interval:
         sure = " at the law's central values, without interval"
     called = {"holds": "holds", "fails": "fails", "undecided": "is undecided"}[verdict.status]
-    return f"{IDEA} {called} for this budget on {asked.corpus}{sure}: {moves(asked.width.nats, asked.context.nats, a, c)}."
+    return (
+        f"{IDEA} {called} for this budget on {asked.corpus}{sure}: {moves(asked.width.nats, asked.context.nats, a, c)}."
+        f"{_alone(asked, with_interval=verdict.with_interval)}"
+    )
+
+
+def _alone(asked: CorpusTrade, *, with_interval: bool) -> str:
+    """Whether a longer context pays by itself, and both freedoms in training compute."""
+    chance = asked.contexts_too_short.central
+    pays = (
+        "pays"
+        if chance >= CALLED_TRUE
+        else ("does not pay" if chance <= CALLED_FALSE else "may or may not pay")
+    )
+    sure = f" (probability that it does: {words.probability(chance)})" if with_interval else ""
+    context, width = (
+        f"as much as {words.compute(v.compute.central)}" if abs(v.compute.central) >= 5e-4 else "nothing"
+        for v in (asked.context, asked.width)
+    )
+    return (
+        f" A longer context by itself {pays}{sure}: it is worth {context}, the shape traded for it {width}."
+    )
 
 
 def moves(width: Estimate, context: Estimate, a: Arm, c: Arm) -> str:
@@ -259,7 +281,7 @@ def cards(facts: Facts) -> list[Card]:
     return [
         Card(
             question="Which c, d and L?",
-            figure=f"c {words.whole(b['context_length'])} · d {words.whole(b['d_model'])} · L {words.whole(b['n_layers'])}",
+            figure=f"c\u00a0{words.whole(b['context_length'])} · d\u00a0{words.whole(b['d_model'])} · L\u00a0{words.whole(b['n_layers'])}",
             lines=tuple(x for x in (f"{words.count(float(b['n_params']))} parameters", heads, feed, schedule) if x),
             flag=f"extrapolated in {words.listed(words.lever(x) for x in facts.outside(facts.best_number))}" if facts.outside(facts.best_number) else "",
         ),
@@ -328,7 +350,7 @@ def doubts(facts: Facts) -> list[str]:
                 f"The loss is blind to {words.listed(words.lever(x) for x in verdict.blind_to)}: what it picks there is cheapest, not best."
             )
         if verdict.limited_by:
-            found.append(f"What made the answer: {words.plainly(verdict.limited_by)}.")
+            found.append(words.sentence(words.plainly(verdict.limited_by)))
     if trade is not None and trade.asked.rejected_share > 0:
         found.append(
             f"{words.percent(trade.asked.rejected_share)} of the posterior draws were rejected, because the loss rose with size or data in them."

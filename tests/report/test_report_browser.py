@@ -41,6 +41,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     objectives = [{"minimize": "loss"}, {"maximize": "context_length"}, {"minimize": "kv_cache_bytes"}]
     three = replace(make_result(), budget=make_budget(objectives=objectives))
     (folder / "three.html").write_text(report.render(three), "utf-8")
+    many = replace(make_result(n_trials=900, long=True), budget=make_budget(objectives=objectives))
+    (folder / "long.html").write_text(report.render(many), "utf-8")
     (folder / "compare.html").write_text(
         report.compare([make_result(), make_result(name="code-run", corpus="code")]), "utf-8"
     )
@@ -240,6 +242,72 @@ def test_the_table_sorts_and_filters(opened: Opened) -> None:
     page.fill("#filter", "context >= 64k")
     assert "with context ≥ 65,536 tokens" in page.locator("#rows-shown").text_content()
     assert 0 < len(losses()) < 6
+
+
+def test_every_design_of_a_long_front_is_at_hand(browser: Any, folder: Path) -> None:
+    one = Opened(browser, folder / "long.html")
+    page, front = one.page, make_result(n_trials=900, long=True).front
+    rows = page.locator("#front-table tbody tr")
+    came = rows.count()
+    assert came < 80 < len(front)
+    assert f"evenly taken from the {len(front)} of the front" in page.locator("#rows-shown").text_content()
+    # Sorting looks at all of them, not at those that the page came with.
+    header = page.locator("#front-table button[data-key=n_params]")
+    header.click()
+    assert page.locator("#rows-shown").text_content() == f"{len(front)} designs, 100 of them listed"
+    least = front.sort_values("n_params").iloc[0]
+    cells = rows.first.locator("td").all_text_contents()
+    assert cells[1:4] == [f"{least[k]:,.0f}" for k in ("context_length", "d_model", "n_layers")]
+    page.click("#more")
+    assert rows.count() == 200
+    page.fill("#filter", "context >= 64k")
+    assert (
+        page.locator("#rows-shown")
+        .text_content()
+        .startswith(f"{(front['context_length'] >= 65_536).sum()} designs with")
+    )
+    page.fill("#filter", "")
+    # A design that the page did not list as it opened has its file and its parts.
+    late = rows.nth(57)
+    number = int(late.get_attribute("data-id"))
+    late.locator("input").check()
+    assert page.locator("#export-text").text_content() == f'{{\n  "n": {number}\n}}\n'
+    assert page.locator("#not-apart").is_hidden()
+    said = page.locator('[data-takeaway="anatomy-memory"]').text_content()
+    assert f"of {front['peak_device_bytes'].iloc[number] / 2**30:.3g} GiB per GPU" in said
+    assert page.locator("#front-table tr.chosen").get_attribute("data-id") == str(number)
+    # Those selected in a chart come first.
+    page.keyboard.press("Escape")
+    drag(page, "front", 0.55, 0.1, 0.99, 0.95)
+    page.wait_for_function("document.querySelector('#selection').textContent.includes('of the front selected')")
+    selected = int(page.locator("#selection").text_content().split()[0])
+    picked = page.locator("#front-table tr.picked").count()
+    assert picked == min(selected, 100)
+    assert "picked" in rows.first.get_attribute("class")
+    assert one.errors == []
+    one.context.close()
+
+
+def test_paper_has_the_answer_on_its_first_sheet_in_readable_letters(browser: Any, folder: Path) -> None:
+    # A4 less the page's margins, at 96 pixels an inch.
+    width, height = round((210 - 26) / 25.4 * 96), (297 - 26) / 25.4 * 96
+    one = Opened(browser, folder / "report.html")
+    one.page.set_viewport_size({"width": width, "height": 900})
+    one.page.emulate_media(media="print")
+    assert (
+        one.page.evaluate("document.querySelector('#answer .caution').getBoundingClientRect().bottom")
+        < height
+    )
+    smallest, wide = one.page.evaluate(
+        """() => { const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT); let least = 99;
+            while (walk.nextNode()) { const parent = walk.currentNode.parentElement;
+                if (!walk.currentNode.textContent.trim() || !parent.checkVisibility() || parent.closest('.hidden, svg, .plot')) continue;
+                least = Math.min(least, parseFloat(getComputedStyle(parent).fontSize)); }
+            return [least * 0.75, Math.max(...[...document.querySelectorAll('table')].filter((t) => t.checkVisibility()).map((t) => t.getBoundingClientRect().right))]; }"""
+    )
+    assert smallest >= 6.99
+    assert wide <= width + 1
+    one.context.close()
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,7 @@
       } else say("plane");
     }
     say("front", frontWords(found));
-    fillTable(found); showTable(); select([], null);
+    fillTable(found); select([], null);
   };
 
   const said = {};
@@ -251,7 +251,7 @@
     for (const name of ["front", "plane"]) if (views[name]) views[name].signal("dim", on || from !== null).data("selected", rows.map((r) => ({ ...r }))).runAsync();
     const parallel = views.parallel;
     if (parallel) parallel.signal("dim", on).data("parallel-selected", on ? rowsOf("parallel").filter((r) => now.selected.has(r.id)) : []).runAsync();
-    for (const row of $$("#front-table tbody tr")) row.classList.toggle("picked", now.selected.has(+row.dataset.id));
+    showTable();
     const status = $("#selection");
     if (!status) return;
     $("#clear").hidden = !on && from === null;
@@ -271,11 +271,6 @@
   const barsOf = (id) => ofDesign("apart", id).map((line) => [`at ${whole.format(line.context_length)}`, line]);
   const choose = (id, scroll) => {
     now.chosen = id;
-    for (const row of $$("#front-table tbody tr")) {
-      const mine = +row.dataset.id === id;
-      row.classList.toggle("chosen", mine);
-      if (mine) $("input", row).checked = true;
-    }
     const row = table("designs").find((r) => r.id === id);
     const parts = barsOf(id);
     if (row) {
@@ -404,51 +399,78 @@
   const meets = (row, c) => row[c.field[1]] != null && (c.less ? (c.strict ? row[c.field[1]] < c.value : row[c.field[1]] <= c.value) : (c.strict ? row[c.field[1]] > c.value : row[c.field[1]] >= c.value));
   const tell = (c) => `${c.field[2]} ${c.less ? (c.strict ? "<" : "≤") : (c.strict ? ">" : "≥")} ${Number.isInteger(c.value) ? whole.format(c.value) : number.format(c.value)} ${c.field[3]}`.trim();
 
-  // On another corpus or other axes the table lists the front that is drawn; the run's own rows come back.
-  const ownRows = $$("#front-table tbody tr");
+  // The table lists the front that is drawn. Rows are made when they are first shown, and of a long front some at a
+  // time: first those that the page came with, the selected ones on top.
+  const body = $("#front-table tbody"), PAGE = 100;
+  const came = body ? $$("tr", body) : [], keys = $$("#front-table [data-key]").map((button) => button.dataset.key);
+  const screenOnly = new Set($$("#front-table th.screen [data-key]").map((button) => button.dataset.key));
+  const cameSaying = $("#rows-shown")?.textContent;
+  const own = new Map(came.map((line) => [+line.dataset.id, line]));
+  const list = { rows: [], lines: own, own: true, key: null, up: true, most: PAGE, shown: came };
   const figures = (v) => (v >= 100 ? whole.format(v) : v.toPrecision(3));
   const COLUMNS = { peak_device_bytes: ["memory_gib", figures], kv_cache_bytes: ["kv_gib", figures], serving_bytes: ["serving_gib", figures], loss: ["loss", (v) => v.toFixed(4)], n_params: ["n_params", (v) => amount.format(v)], n_tokens: ["n_tokens", (v) => amount.format(v)], days: ["days", figures] };
+  const cellOf = (row, key) => {
+    const quantile = /^loss(_p\d\d)$/.exec(key)?.[1], [column, show] = COLUMNS[key] ?? [key, whole.format];
+    return quantile ? [lookup(row, lossKey() + quantile), (v) => v.toFixed(3)] : [row[column], show];
+  };
+  const lineOf = (row) => {
+    if (list.lines.has(row.id)) return list.lines.get(row.id);
+    const line = document.createElement("tr"), first = document.createElement("td"), input = document.createElement("input");
+    const cell = (text, name) => { const td = document.createElement("td"); td.textContent = text; if (name) td.className = name; return td; };
+    line.dataset.id = row.id;
+    Object.assign(input, { type: "radio", name: "design", value: row.id }); input.setAttribute("aria-label", `Choose ${shapeOf(row)}`);
+    input.addEventListener("change", () => choose(row.id)); first.append(input);
+    line.append(first, ...keys.map((key) => { const [value, show] = cellOf(row, key); return cell(value == null ? "" : show(value), `num${screenOnly.has(key) ? " screen" : ""}`); }),
+      ...[row.schedule, row.plan, row.binds || "none", row.exact ? "yes" : "no", row.outside ? "yes" : "no", list.own ? state.picks?.[row.id] ?? "" : ""].map((text, k) => cell(text, k === 3 ? "screen" : "")));
+    list.lines.set(row.id, line);
+    return line;
+  };
   const fillTable = ({ source, rows }) => {
-    const body = $("#front-table tbody");
     if (!body) return;
-    $("#front-of").textContent = source === "run" ? "" : `The front as judged on ${now.corpus}; it has no files and is not taken apart.`;
-    if (source === "run") { body.replaceChildren(...ownRows); return; }
-    const keys = $$("#front-table [data-key]").map((button) => button.dataset.key);
-    const cell = (text, raw) => { const td = document.createElement("td"); td.textContent = text; if (raw != null) { td.className = "num"; td.dataset.raw = raw; } return td; };
-    body.replaceChildren(...rows.filter((r) => r.front).sort((a, b) => a.loss - b.loss).slice(0, 300).map((r) => {
-      const line = document.createElement("tr"), first = document.createElement("td"), input = document.createElement("input");
-      line.dataset.id = r.id;
-      Object.assign(input, { type: "radio", name: "design", value: r.id }); input.setAttribute("aria-label", `Choose ${shapeOf(r)}`);
-      input.addEventListener("change", () => choose(r.id)); first.append(input);
-      line.append(first, ...keys.map((key) => { const quantile = /^loss(_p\d\d)$/.exec(key)?.[1], [column, show] = quantile ? [lossKey() + quantile, (v) => v.toFixed(3)] : COLUMNS[key] ?? [key, whole.format]; const value = quantile ? lookup(r, column) : r[column]; return cell(value == null ? "" : show(value), value ?? ""); }),
-        ...[r.schedule, r.plan, r.binds || "none", r.exact ? "yes" : "no", r.outside ? "yes" : "no", ""].map((text) => cell(text)));
-      return line;
-    }));
+    list.own = source === "run"; list.lines = list.own ? own : new Map(); list.most = PAGE; list.key = null;
+    list.rows = rows.filter((row) => row.front);
+    if (!list.own) list.rows.sort((a, b) => a.loss - b.loss);
+    $("#front-of").textContent = list.own ? "" : `The front as judged on ${now.corpus}; it has no files and is not taken apart.`;
     for (const th of $$("#front-table th[aria-sort]")) th.setAttribute("aria-sort", "none");
   };
 
-  let rowsSaid;
   const showTable = () => {
-    const rows = new Map(table("designs").map((r) => [r.id, r])), filter = ($("#filter")?.value ?? "").trim().toLowerCase();
-    const { found } = conditionsIn(filter);
-    let shown = 0;
-    for (const line of $$("#front-table tbody tr")) {
-      const row = rows.get(+line.dataset.id);
-      const keep = !filter || (found.length ? row && found.every((c) => meets(row, c)) : line.textContent.toLowerCase().includes(filter));
-      line.hidden = !keep; shown += keep;
+    if (!body) return;
+    if (!list.rows.length) list.rows = table("designs").filter((row) => row.front);
+    const filter = ($("#filter")?.value ?? "").trim().toLowerCase(), { found } = conditionsIn(filter);
+    const keep = (row) => (found.length ? found.every((c) => meets(row, c)) : lineOf(row).textContent.toLowerCase().includes(filter));
+    let rows = filter ? list.rows.filter(keep) : list.rows;
+    if (list.key) {
+      const values = new Map(rows.map((row) => [row.id, cellOf(row, list.key)[0]]));
+      rows = [...rows].sort((a, b) => (list.up ? 1 : -1) * (values.get(a.id) - values.get(b.id)));
     }
-    const status = $("#rows-shown");
-    rowsSaid ??= status?.textContent;
-    if (status) status.textContent = !filter && shown === ownRows.length ? rowsSaid : `${shown} designs${found.length ? ` with ${found.map(tell).join(" and ")}` : ""}`;
+    const asCame = list.own && !filter && !list.key && list.most === PAGE, long = rows.length > list.most;
+    const marked = (row) => now.selected.has(row.id);
+    let shown = asCame ? came : rows.slice(0, list.most).map(lineOf);
+    if (long || (asCame && rows.length > came.length)) {
+      const top = rows.filter(marked).slice(0, list.most).map(lineOf), first = new Set(top);
+      shown = [...top, ...shown.filter((line) => !first.has(line))].slice(0, Math.max(list.most, came.length));
+    }
+    if (shown.length !== list.shown.length || shown.some((line, k) => line !== list.shown[k])) body.replaceChildren(...shown);
+    list.shown = shown;
+    const chosen = now.chosen ?? (list.own ? apart.best : null);
+    for (const line of shown) {
+      const id = +line.dataset.id;
+      line.classList.toggle("picked", now.selected.has(id)); line.classList.toggle("chosen", id === now.chosen);
+      if (id === chosen) $("input", line).checked = true;
+    }
+    const some = shown.length < rows.length;
+    $("#more").hidden = !some;
+    const told = `${whole.format(rows.length)} designs${found.length ? ` with ${found.map(tell).join(" and ")}` : ""}`;
+    $("#rows-shown").textContent = asCame ? cameSaying : some ? `${told}, ${whole.format(shown.length)} of them listed` : told;
   };
 
   const sortBy = (button) => {
-    const th = button.closest("th"), column = +button.dataset.sort + 1, body = $("#front-table tbody");
-    const up = th.getAttribute("aria-sort") !== "ascending";
+    const th = button.closest("th");
+    list.up = th.getAttribute("aria-sort") !== "ascending"; list.key = button.dataset.key;
     for (const other of $$("#front-table th[aria-sort]")) other.setAttribute("aria-sort", "none");
-    th.setAttribute("aria-sort", up ? "ascending" : "descending");
-    const value = (row) => +row.cells[column].dataset.raw;
-    body.append(...$$("tr", body).sort((a, b) => (up ? 1 : -1) * (value(a) - value(b))));
+    th.setAttribute("aria-sort", list.up ? "ascending" : "descending");
+    showTable();
   };
 
   // ---- the question ----------------------------------------------------------------------------
@@ -456,7 +478,7 @@
     const lower = text.toLowerCase().replace(/(\d)\s*(tokens)/g, "$1 context"), { found, rest } = conditionsIn(lower);
     const most = /longest|largest|highest|most|fastest|biggest/.test(rest), goal = /longest/.test(rest) ? FIELDS[3] : /fastest/.test(rest) ? FIELDS[11] : fieldIn(rest.replace(/best|lowest|highest|fewest/g, " ")) ?? FIELDS[4];
     const target = $("#found");
-    if (!found.length && !/best|lowest|longest|largest|highest|most|fewest|least|smallest|cheapest|fastest/.test(lower)) { target.textContent = `“${text}” was not understood. Try: best loss under 60 GiB with at least 16k context.`; return; }
+    if (!found.length && !/best|lowest|longest|largest|highest|most|fewest|least|smallest|cheapest|fastest/.test(lower)) { target.textContent = `“${text}” was not understood. Try: ${$("#ask").placeholder}.`; return; }
     const up = most || (/best/.test(rest) && ["context_length", "tokens_per_second_per_gpu", "n_tokens"].includes(goal[1]));
     const rows = table("designs").filter((r) => ranked(r) && r[goal[1]] != null && found.every((c) => meets(r, c)));
     const read = `${up ? "highest" : "lowest"} ${goal[2]}${found.length ? ` with ${found.map(tell).join(" and ")}` : ""}`;
@@ -474,7 +496,8 @@
     for (const input of $$("input[name=corpus]")) input.addEventListener("change", () => setCorpus(input.value));
     for (const button of $$("[data-sort]")) button.addEventListener("click", () => sortBy(button));
     for (const input of $$("input[name=design]")) input.addEventListener("change", () => choose(+input.value));
-    $("#filter")?.addEventListener("input", showTable);
+    $("#filter")?.addEventListener("input", () => { list.most = PAGE; showTable(); });
+    $("#more")?.addEventListener("click", () => { list.most += PAGE; showTable(); });
     $("#query")?.addEventListener("submit", (event) => { event.preventDefault(); ask($("#ask").value); });
     for (const side of ["x", "y"]) $(`#axis-${side}`)?.addEventListener("change", (event) => { now[side] = event.target.value; rejudge(true); });
     $("#target")?.addEventListener("change", () => showExport(now.chosen ?? apart.best));

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 
 from explorer.catalog.metrics import METRICS, Metric
@@ -53,3 +55,9 @@ def along(metric: Metric, field: str) -> alt.X:
         return alt.X(f"{field}:Q", title=title(metric), scale=scale, axis=alt.Axis(format="~s", tickCount=6))
     scale = alt.Scale(zero=False, padding=12)
     return alt.X(f"{field}:Q", title=title(metric), scale=scale)
+
+
+HALO: tuple[dict[str, Any], ...] = ({"stroke": "@paper", "strokeWidth": 3, "strokeOpacity": 0.85}, {})
+"""A name in a chart is written twice: first as a halo of the page's colour, so that it reads on anything."""
+ROOM = "width < 340 ? 0 : 1"
+"""Opacity of names that have no room on a narrow screen; tooltips still tell them."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import altair as alt
 
 from explorer.report import words
 from explorer.report.chart import Chart, Table, specify
 from explorer.report.facts import Facts
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def tornado(facts: Facts) -> Chart | None:
@@ -39,7 +44,7 @@ def tornado(facts: Facts) -> Chart | None:
     x = alt.X(
         "value:Q",
         title="Value of trading width (nats/token), mean over a fifth of the draws",
-        axis=alt.Axis(format="~r"),
+        axis=alt.Axis(format="~r", tickCount=6),
     )
     tips = [
         alt.Tooltip("prior:N", title="Prior"), alt.Tooltip("end:N", title="At its"), alt.Tooltip("at:N", title="Prior's value"),
@@ -128,18 +133,17 @@ def importance(facts: Facts) -> Chart | None:
         tooltip=[alt.Tooltip("lever:N", title="Lever"), alt.Tooltip("objective:N", title="Objective"),
                  alt.Tooltip("importance:Q", title="Share of its importance", format=".0%")],
     )  # fmt: skip
-    x = alt.X("importance:Q", title="Share of importance (PED-ANOVA over the trials)", axis=alt.Axis(format=".0%"), scale=alt.Scale(domain=[0, 1]))  # fmt: skip
+    x = alt.X("importance:Q", title="Share of importance (PED-ANOVA)", axis=alt.Axis(format=".0%", tickCount=5), scale=alt.Scale(domain=[0, 1]))  # fmt: skip
     layers = [
         source.mark_rule(strokeWidth=3).encode(x=x),
         source.mark_point(filled=True, size=70, opacity=1).encode(
             x=x, shape=alt.Shape("objective:N", scale=alt.Scale(domain=objectives, range=["circle", "diamond", "square", "triangle-up"]))
         ),
     ]  # fmt: skip
-    tops = [frame.loc[part["importance"].idxmax()] for _, part in frame.groupby("objective", sort=False)]  # type: ignore[call-overload]
     said = words.sentence(
-        words.listed(
-            f"{t['objective'].lower()} hangs most on {t['lever']} ({words.percent(float(t['importance']))})"
-            for t in tops
+        "; ".join(
+            f"{str(name).lower()} hangs on {_most(part)}"
+            for name, part in frame.groupby("objective", sort=False)
         )
     )
     return Chart(
@@ -158,3 +162,14 @@ def importance(facts: Facts) -> Chart | None:
         ),
         height=120 + 18 * len(frame),
     )  # fmt: skip
+
+
+def _most(part: pd.DataFrame) -> str:
+    """The levers of one objective that make up nine tenths, the weightiest first."""
+    ranked = part.sort_values("importance", ascending=False)
+    before = ranked["importance"].cumsum() - ranked["importance"]
+    told = ranked[before < 0.9 * ranked["importance"].sum()]
+    return words.listed(
+        f"{lever} ({words.percent(share)})"
+        for lever, share in zip(told["lever"], told["importance"], strict=True)
+    )

@@ -11,6 +11,7 @@ from explorer.claims.records import CurvePoint, Trade
 from explorer.report import words
 from explorer.report.chart import Chart, Table, specify
 from explorer.report.facts import Facts
+from explorer.report.figures import axes
 from explorer.report.figures.trade import ordered
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _frame(trade: Trade, which: str) -> pd.DataFrame:
                 "n_params": p.n_params, "gain": round(p.gain.central, 6), "low": p.gain.p05, "high": p.gain.p95,
                 "loss": words.estimated_loss(p.loss), "said": words.interval(p.gain, "nats"),
                 "far": int(p.extrapolated), "asked": int(corpus == trade.corpus),
-                "labelled": int(corpus == trade.corpus and k % every == 0),
+                "labelled": int(corpus == trade.corpus and k % every == every // 2),
             }
             for k, p in enumerate(points)
         ]  # fmt: skip
@@ -140,8 +141,11 @@ def _curve(trade: Trade, name: str, which: str, x: alt.X, *, label: str, caption
         source.transform_filter("datum.far == 0").mark_point(size=26, filled=True, opacity=1).encode(x=x, y=y, color=colour, tooltip=tips),
         source.transform_filter("datum.far == 1").mark_point(size=26, filled=True, fill="@paper", strokeWidth=1.5, opacity=1).encode(
             x=x, y=y, stroke=alt.Stroke("corpus:N", sort=corpora, scale=alt.Scale(domain=corpora, range=colours), legend=None), tooltip=tips),
-        source.transform_filter("datum.labelled == 1").transform_calculate(label=label)
-        .mark_text(dy=-12, fontSize=11, color="@ink").encode(x=x, y=y, text=alt.Text("label:N")),
+        *(
+            source.transform_filter("datum.labelled == 1").transform_calculate(label=label)
+            .mark_text(dy=-12, fontSize=11, color="@ink", opacity=alt.expr(axes.ROOM), **halo).encode(x=x, y=y, text=alt.Text("label:N"))
+            for halo in axes.HALO
+        ),
     ]  # fmt: skip
     outside = sum(p.extrapolated for p in points) / len(points)
     takeaway = said["takeaway"]
@@ -180,4 +184,4 @@ def _rate(trade: Trade) -> str:
         text += f"; from {words.tokens(trade.reference_context)} on, a doubling of the context costs {cost}"
     if not trade.asked.models_context:
         return f"{text}; on {trade.corpus} the law models no gain from it."
-    return f"{text}; on {trade.corpus} the line is best at c = {words.tokens(best.context_length)} ({words.interval(best.gain)})."
+    return f"{text}. On {trade.corpus} the line is best at c = {words.tokens(best.context_length)}, a gain over arm A of {words.interval(best.gain)}."

@@ -25,6 +25,13 @@ CROSS = "M-1,-1L1,1M1,-1L-1,1"
 """A mark that reads as struck out."""
 
 
+PLACES: tuple[dict[str, Any], ...] = (
+    {"dy": 17, "align": "right", "dx": 2}, {"dy": -15, "align": "right", "dx": 6},
+    {"dy": 17, "align": "left", "dx": 2}, {"dy": -15, "align": "right", "dx": 6},
+)  # fmt: skip
+"""Where a pick's name stands beside its mark: lowest loss, longest context, knee, others."""
+
+
 def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
     """The front, loss (or the first objective) upwards."""
     ok = designs[designs["ok"] == 1]
@@ -75,10 +82,11 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         .mark_point(shape="diamond", size=110, color="@good", filled=False, strokeWidth=2, clip=True, tooltip=ROW)
         .encode(x=x, y=y),
         *baseline(facts, x, y),
-        names.transform_filter("datum.place == 0").mark_text(dy=17, align="right", dx=2, **label).encode(x=x, y=y, text=alt.Text("label:N")),
-        names.transform_filter("datum.place == 1").mark_text(dy=-15, align="right", dx=6, **label).encode(x=x, y=y, text=alt.Text("label:N")),
-        names.transform_filter("datum.place == 2").mark_text(dy=17, align="left", dx=2, **label).encode(x=x, y=y, text=alt.Text("label:N")),
-        names.transform_filter("datum.place == 3").mark_text(dy=-15, align="right", dx=6, **label).encode(x=x, y=y, text=alt.Text("label:N")),
+        *(
+            names.transform_filter(f"datum.place == {place}").mark_text(**where, **label, **halo).encode(x=x, y=y, text=alt.Text("label:N"))
+            for place, where in enumerate(PLACES)
+            for halo in axes.HALO
+        ),
     ]  # fmt: skip
     front = facts.result.front
     two = len(facts.objectives) == 2

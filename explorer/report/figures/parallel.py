@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from explorer.report import facts as f
 from explorer.report import words
 from explorer.report.chart import MOST_TABLE_ROWS, Chart, Table, specify
 from explorer.report.facts import Facts
@@ -103,8 +102,7 @@ def takeaway(rows: pd.DataFrame, names: list[str]) -> str:
     if not ratios:
         return f"The front's {len(rows)} designs differ in loss only."
     most, least = max(ratios, key=lambda n: ratios[n]), min(ratios, key=lambda n: ratios[n])
-    best = rows.iloc[0]
     return (
-        f"Along the front {AXES[most].lower()} moves most (a factor of {words.number(ratios[most], 2)}) and "
-        f"{AXES[least].lower()} least ({words.number(ratios[least], 2)}); its first design is {f.shape(best)}."
+        f"Along the front the designs differ most in {AXES[most].lower()}, {words.number(ratios[most], 2)} times from the least to the most, "
+        f"and least in {AXES[least].lower()}, {words.number(ratios[least], 2)} times."
     )

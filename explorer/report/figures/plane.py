@@ -22,11 +22,6 @@ STEPS = (0.002, 0.005, 0.01, 0.03, 0.1, 0.3)
 """Edges of the colour classes, nats above the best; the first ones lie within seed noise (.01–.02)."""
 GRADES = (*(f"≤ {s:g}" for s in STEPS), f"> {STEPS[-1]:g}")
 MOST_CELLS = 4_000
-HALO: tuple[dict[str, Any], ...] = ({"stroke": "@paper", "strokeWidth": 3, "strokeOpacity": 0.85}, {})
-"""A name is written twice: first as a halo of the page's colour, so that it reads on any cell."""
-
-ROOM = "width < 340 ? 0 : 1"
-"""Names of models have no room on a narrow screen; the tooltip still tells them."""
 
 
 def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
@@ -70,9 +65,12 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
             x=x, y=y, detail=alt.Detail("line:N"),
             strokeDash=alt.StrokeDash("line:N", legend=None, scale=alt.Scale(domain=["c = d", "crossover"], range=[[1, 0], [6, 4]])),
         ),
-        alt.Chart(alt.NamedData("line_labels"))
-        .mark_text(align="right", dx=-7, dy=1, fontSize=12, color="@ink", fontStyle="italic", clip=False)
-        .encode(x=x, y=y, text=alt.Text("label:N")),
+        *(
+            alt.Chart(alt.NamedData("line_labels"))
+            .mark_text(align="right", dx=-7, dy=1, fontSize=12, color="@ink", fontStyle="italic", clip=False, **halo)
+            .encode(x=x, y=y, text=alt.Text("label:N"))
+            for halo in axes.HALO
+        ),
         alt.Chart(alt.NamedData("models"))
         .mark_point(shape="square", size=60, filled=True, color="@c3", stroke="@paper", strokeWidth=1)
         .encode(x=x, y=y, tooltip=[
@@ -83,10 +81,10 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         *(
             alt.Chart(alt.NamedData("model_labels"))
             .transform_filter(f"datum.right == {int(right)}")
-            .mark_text(align="left" if right else "right", dx=9 if right else -9, fontSize=11.5, color="@ink", opacity=alt.expr(ROOM), **halo)
+            .mark_text(align="left" if right else "right", dx=9 if right else -9, fontSize=11.5, color="@ink", opacity=alt.expr(axes.ROOM), **halo)
             .encode(x=x, y=y, text=alt.Text("label:N"))
             for right in (True, False)
-            for halo in HALO
+            for halo in axes.HALO
         ),
         alt.Chart(alt.NamedData("designs"))
         .transform_filter("datum.front == 1")
