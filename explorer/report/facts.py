@@ -204,7 +204,9 @@ def plan(row: Mapping[str, Any] | pd.Series[Any]) -> str:
     recompute = str(row.get("recompute", "none"))
     kept = {"none": "no recompute", "selective": "selective recompute", "full": "full recompute"}
     zero = f", ZeRO-{size('zero_stage')}" if row.get("zero_stage", 0) and size("data_parallel") > 1 else ""
-    return f"{split}{zero}, micro-batch {size('micro_batch')}, {kept.get(recompute, f"{recompute} recompute")}"
+    return (
+        f"{split}{zero}, micro-batch {size('micro_batch')}, {kept.get(recompute, recompute + ' recompute')}"
+    )
 
 
 def shape(row: Mapping[str, Any] | pd.Series[Any]) -> str:

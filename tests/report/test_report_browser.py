@@ -279,7 +279,9 @@ def test_every_design_of_a_long_front_is_at_hand(browser: Any, folder: Path) -> 
     # Those selected in a chart come first.
     page.keyboard.press("Escape")
     drag(page, "front", 0.55, 0.1, 0.99, 0.95)
-    page.wait_for_function("document.querySelector('#selection').textContent.includes('of the front selected')")
+    page.wait_for_function(
+        "document.querySelector('#selection').textContent.includes('of the front selected')"
+    )
     selected = int(page.locator("#selection").text_content().split()[0])
     picked = page.locator("#front-table tr.picked").count()
     assert picked == min(selected, 100)
