@@ -8,7 +8,7 @@ import numpy as np
 
 from explorer import quality
 from explorer.claims import words
-from explorer.claims.arms import solve
+from explorer.claims.arms import Outcome, groups, solve
 from explorer.claims.ledger.common import (
     BUDGETS,
     centre,
@@ -29,14 +29,18 @@ def smaller_width(law: quality.Law, n_draws: int, seed: int) -> Claim:
     """6: a smaller width with a longer context makes more sense."""
     rows: list[dict[str, Any]] = []
     variants: list[Variant] = []
+    draws = {c: quality.posterior(law, c, n_draws, seed, aspect="none") for c in corpora()} if n_draws else {}
+    kept_together = groups(draws)
     for n in BUDGETS:
         g = landscape(n, per_octave=12)
         middle = solve([g], REFERENCE, {c: centre(law, c) for c in corpora()})
         zero = solve([g], REFERENCE, {c: centre(law, c, 0.0) for c in corpora()})
+        drawn: dict[str, Outcome] = {}
+        for group in kept_together:
+            drawn |= solve([g], REFERENCE, group)
         for corpus in corpora():
-            draws = quality.posterior(law, corpus, n_draws, seed, aspect="none") if n_draws else None
-            found = solve([g], REFERENCE, {corpus: draws.coefficients})[corpus] if draws is not None else None
-            own, shown = middle[corpus], found or middle[corpus]
+            own, found = middle[corpus], drawn.get(corpus)
+            shown = found or own
             a, c = own.arms["A"], own.arms["C"]
             narrower = g.d_model[shown.arms["C"].shape] < g.d_model[shown.arms["A"].shape]
             long = g.contexts[shown.arms["C"].context] >= g.d_model[shown.arms["C"].shape]
