@@ -50,9 +50,8 @@ class Check:
     def lines(self) -> list[str]:
         """For a person."""
         lines = [
-            f"{self.name}: {self.n_lattice:,} designs on the lattice "
-            f"({self.n_listed - self.n_lattice:,} listed ones cannot be built or repeat another), "
-            f"{self.n_plans:,} plans each",
+            f"{self.name}: {self.n_lattice:,} designs on the lattice, {self.n_plans:,} plan"
+            f"{'' if self.n_plans == 1 else 's'} each",
             f"feasible: {self.n_feasible:,} ({self.n_feasible / max(self.n_lattice, 1):.1%})",
         ]
         for name, n in self.stopped_by.items():

@@ -13,13 +13,23 @@ class ExplorerError(Exception):
 
     exit_code = 2
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What is wrong, one entry each."""
+        return (str(self),)
+
 
 class InputErrors(ExplorerError):
     """Every error found in one input, each a line `file:line:column: path: what, got …`."""
 
     def __init__(self, lines: Iterable[str]) -> None:
-        self.lines = tuple(lines)
-        super().__init__("\n".join(self.lines))
+        self._lines = tuple(lines)
+        super().__init__("\n".join(self._lines))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Every error found."""
+        return self._lines
 
 
 class UnknownName(ExplorerError):
@@ -40,6 +50,12 @@ class NothingFits(ExplorerError):
     """The question was understood and the answer is no."""
 
     exit_code = 3
+
+
+class Interrupted(ExplorerError):
+    """Stopped from outside before there was an answer; the text says how to go on."""
+
+    exit_code = 130
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:

@@ -25,21 +25,28 @@ def read_text(path: str | Path) -> str:
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees the old one or the new one, never half of it.
 
-    Raises ExplorerError, one line, where it cannot be written.
+    A link stays a link, and a device or a pipe is written into. Raises ExplorerError, one line, where it
+    cannot be written.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            path.write_bytes(data)
+            return
+        file = path.resolve()
+        scratch = file.with_name(f".{file.name}.{os.getpid()}")
+        file.parent.mkdir(parents=True, exist_ok=True)
         try:
             with scratch.open("wb") as stream:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.replace(scratch, path)
+            os.replace(scratch, file)
         finally:
             scratch.unlink(missing_ok=True)
-    except OSError as error:
-        raise ExplorerError(f"{path}: must be a file that can be written, got: {error.strerror}") from None
+    except (OSError, RuntimeError) as error:
+        # Links in a circle are a RuntimeError.
+        reason = getattr(error, "strerror", None) or error
+        raise ExplorerError(f"{path}: must be a file that can be written, got: {reason}") from None
 
 
 def clear_scratch(folder: Path, names: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ Files (see README, "What a run writes"): `trials.parquet`, `front.csv`, `summary
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -170,22 +171,10 @@ class Result:
         }
 
     def lines(self) -> list[str]:
-        """The answer for a terminal: the verdict, the designs a reader asks for first, how good the search was."""
-        from explorer.units import format_bytes, format_count, format_loss
-
+        """The answer in sentences: the verdict, and how good the search was; `picked` has the designs."""
         if not self.feasible:
             return self._nothing()
         lines = [str(self.verdict)] if self.verdict is not None else []
-        for name, number in self.picks.items():
-            row = self.front.iloc[number]
-            lines.append(
-                f"{name:<10} c = {row['context_length']:>7,.0f}  d = {row['d_model']:>6,.0f}  "
-                f"L = {row['n_layers']:>3,.0f}  {format_count(float(row['n_params'])):>6} parameters  "
-                f"{format_count(float(row['n_tokens'])):>6} tokens  loss {format_loss(row)} nats/token  "
-                f"{row['gpu_hours']:,.0f} GPU-hours ({row['days']:,.1f} days)  "
-                f"{format_bytes(float(row['peak_device_bytes']))} per GPU"
-                + ("  (extrapolated beyond the law's domain)" if bool(row.get("extrapolated", False)) else "")
-            )
         s = self.search
         trials = f"{s.n_trials} trial{'' if s.n_trials == 1 else 's'} ({s.sampler})"
         for a in s.agreement:
@@ -248,20 +237,29 @@ class Result:
         """
         import pandas as pd
 
-        from explorer.units import GIB, format_loss
+        from explorer.units import GIB
 
         rows = self.front.iloc[list(self.picks.values())]
+
+        def spread(q: str) -> list[float]:
+            return [float(v) for v in rows.get(f"loss_{q}", [math.nan] * len(rows))]
+
         columns = {
             "c (tokens)": rows["context_length"].map("{:,.0f}".format),
             "d": rows["d_model"].map("{:,.0f}".format),
             "L": rows["n_layers"].map("{:,.0f}".format),
             "parameters (10⁹)": (rows["n_params"] / 1e9).map("{:,.2f}".format),
             "tokens (10⁹)": (rows["n_tokens"] / 1e9).map("{:,.1f}".format),
-            "loss (nats/token; 5 to 95%, median)": rows.apply(format_loss, axis="columns"),
+            "loss (nats/token)": rows["loss"].map("{:.4f}".format),
+            "loss, 5 to 95%": [
+                _range(low, high) for low, high in zip(spread("p05"), spread("p95"), strict=True)
+            ],
+            "loss, median": ["-" if math.isnan(v) else f"{v:.3f}" for v in spread("p50")],
             "GPU-hours": rows["gpu_hours"].map("{:,.0f}".format),
             "memory (GiB/GPU)": (rows["peak_device_bytes"] / GIB).map("{:.1f}".format),
             "tokens/s/GPU": rows["tokens_per_second_per_gpu"].map("{:,.0f}".format),
             "limited by": rows["binding"],
+            "beyond the law's domain": ["yes" if v else "no" for v in rows["extrapolated"]],
         }
         return pd.DataFrame(columns).set_axis(list(self.picks), axis="index")
 
@@ -355,6 +353,10 @@ def _load(folder: Path) -> Result:
         timings=summary["timings"],
         provenance=summary["provenance"],
     )
+
+
+def _range(low: float, high: float) -> str:
+    return "-" if math.isnan(low) else f"{low:.3f} to {high:.3f}"
 
 
 def _row(table: pd.DataFrame, row: int) -> dict[str, Any]:

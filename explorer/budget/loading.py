@@ -33,7 +33,7 @@ def load(source: str | Path) -> Budget:
     if isinstance(source, str) and ("\n" in source or source.lstrip().startswith("{") or not source.strip()):
         return parse(source)
     if str(source) == "-":
-        return parse(_decoded(sys.stdin.buffer.read(), "<stdin>"), label="<stdin>")
+        return parse(_decoded(sys.stdin.buffer.read(_MOST_BYTES + 1), "<stdin>"), label="<stdin>")
     path = Path(source)
     return parse(read(path), label=str(source), folder=path.parent)
 
@@ -52,7 +52,8 @@ def parse(text: str, label: str = "<budget>", folder: Path = Path()) -> Budget:
 def read(path: Path) -> str:
     """The text of a budget file. Raises ExplorerError, one line, where there is none."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)
     except FileNotFoundError:
         near = nearest(path.name, _budgets_in(path.parent))
         hint = (
@@ -71,7 +72,13 @@ def read(path: Path) -> str:
     return _decoded(content, str(path))
 
 
+_MOST_BYTES = 1 << 20
+"""Of a budget file: hundreds of times what one needs, and read in seconds."""
+
+
 def _decoded(content: bytes, label: str) -> str:
+    if len(content) > _MOST_BYTES:
+        raise ExplorerError(f"{label}: a budget file of at most 1 MiB, got more")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

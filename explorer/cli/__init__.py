@@ -1,7 +1,8 @@
 """How a person asks: commands that parse, call and print, with no arithmetic of their own.
 
 stdout carries the answer, stderr progress and messages. Exit codes: 0 done; 1 a bug, with its
-traceback; 2 bad usage or invalid input; 3 ran, and the answer is no; 130 interrupted.
+traceback; 2 bad usage or invalid input; 3 ran, and the answer is no; 130 interrupted. What ends a command
+without an answer is told on stderr: in lines, or under `--json` as one line, `{"errors": […], "exit_code": 2}`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import atexit
 import gc
 import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
 
 OBJECTS_BETWEEN_COLLECTIONS = 200_000
 """What a whole run has at a time; Python's own 700 make it look for cycles hundreds of times, in vain."""
@@ -20,6 +23,9 @@ def main() -> None:
     # Nothing is left to be told apart on the way out.
     atexit.register(gc.freeze)
     arguments = sys.argv[1:]
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal of another encoding than UTF-8 gets an escape in place of what it cannot show.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         match arguments:
             case ["check" | "run" | "worker", budget, *_] if budget[:1] != "-" and not _HELP & {*arguments}:
@@ -29,8 +35,18 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         # Before a command runs; commands tell more.
-        print("interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise SystemExit(fail(["interrupted"], 130)) from None
+
+
+def fail(errors: Sequence[str], exit_code: int) -> int:
+    """Tell why there is no answer, for a person or, where `--json` was asked for, for a program."""
+    text = "\n".join(errors)
+    if "--json" in sys.argv[1:]:
+        import json
+
+        text = json.dumps({"errors": [*errors], "exit_code": exit_code}, ensure_ascii=False)
+    print(text, file=sys.stderr)
+    return exit_code
 
 
 _HELP = {"-h", "--help"}
@@ -47,5 +63,4 @@ def _tell_mistakes(budget: str) -> None:
     try:
         check(read(path), str(path), path.parent)
     except ExplorerError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+        raise SystemExit(fail(error.lines, error.exit_code)) from None

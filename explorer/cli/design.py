@@ -130,7 +130,7 @@ def evaluate(
     if as_json:
         print_json(found.to_dict(orient="records"))
     if to_file:
-        say(f"wrote {len(found)} rows to {output}", quiet)
+        say(f"wrote {len(found)} row{'' if len(found) == 1 else 's'} to {output}", quiet)
 
 
 @app.command(
@@ -183,7 +183,7 @@ def _cell(name: str, value: Any) -> str:
     """A limit as text: no end, no speed and whole numbers in words people read."""
     if value is None:
         return "-" if name.endswith("per_second") else "no limit"
-    return f"{value:.0f}" if isinstance(value, float) else str(value)
+    return f"{value:,.0f}" if isinstance(value, int | float) else str(value)
 
 
 class Target(StrEnum):
@@ -221,6 +221,7 @@ def export(
         ),
     ] = "best-loss",
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write; '-' is stdout.")] = Path("-"),
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Write a design and its plan in another program's format.
@@ -233,8 +234,14 @@ def export(
     if not pick.isdigit() and pick not in ("best-loss", "longest", "knee"):
         raise ExplorerError(f"--pick takes best-loss, longest, knee or a row number, got '{pick}'")
     text = exported(source, to.value, pick)
-    if str(output) == "-":
-        print(text, end="")
-    else:
+    to_file = str(output) != "-"
+    if to_file:
         write_text(output, text)
+    if as_json:
+        print_json(
+            {"source": source, "format": to.value, **({"file": output} if to_file else {"text": text})}
+        )
+    elif not to_file:
+        print(text, end="")
+    if to_file:
         say(f"wrote {output}", quiet)

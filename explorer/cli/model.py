@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from explorer.cli.output import console, print_json, print_table, say
+from explorer.cli.output import one_answer, print_json, print_table, print_text, say
 from explorer.cli.program import app, examples
 from explorer.cli.study import AsJson, Quiet
 from explorer.errors import ExplorerError
@@ -143,28 +143,26 @@ def claims(
     if as_json:
         print_json(found)
         return
-    out = console()
     for claim in found:
-        out.print(f"{claim.number}. {claim.statement}", style="bold", markup=False)
-        out.print(f"   {claim.verdict}: {claim.reason}", markup=False)
-        out.print(f"   naive: {claim.naive}", markup=False)
-        out.print(f"   full:  {claim.full}", markup=False)
-        out.print(f"   decided by: {claim.figure_name}: {claim.figure:.4g} {claim.unit}", markup=False)
+        print_text(f"{claim.number}. {claim.statement}", style="bold")
+        print_text(f"   {claim.verdict}: {claim.reason}")
+        print_text(f"   naive: {claim.naive}")
+        print_text(f"   full:  {claim.full}")
+        print_text(f"   decided by: {claim.figure_name}: {claim.figure:.4g} {claim.unit}")
         if number is None:
             for line in claim.changes():
-                out.print(f"   by {line}", markup=False)
+                print_text(f"   by {line}")
         else:
             for variant in claim.variants:
                 note = f" ({variant.note})" if variant.note else ""
-                out.print(
+                print_text(
                     f"   - {variant.axis} {variant.setting}: {variant.figure:.3g} {variant.unit}, "
-                    f"{variant.verdict}{note}",
-                    markup=False,
+                    f"{variant.verdict}{note}"
                 )
             for gap in claim.gaps:
-                out.print(f"   gap: {gap}", markup=False)
+                print_text(f"   gap: {gap}")
             for source in claim.sources:
-                out.print(f"   source: {source}", markup=False)
+                print_text(f"   source: {source}")
 
 
 @app.command(
@@ -208,6 +206,7 @@ def fit(
     from explorer.files import write_text
     from explorer.quality import fit_context, fit_runs
 
+    one_answer(as_json, output)
     if (runs is None) == (context is None):
         raise ExplorerError("fit takes either RUNS.csv or --context LOSSES.csv")
     names: dict[str, str] = {}
@@ -240,7 +239,7 @@ def fit(
         print_json(fitted.summary())
     else:
         for line in fitted.lines():
-            print(line)
+            print_text(line)
     say(f"wrote {wrote}", quiet)
 
 
@@ -271,6 +270,8 @@ def validate(
     from explorer.files import write_text
     from explorer.validation import read, score
 
+    if as_json and markdown:
+        raise ExplorerError("--json and --markdown are two forms of one answer; leave one of them out")
     scores = score(read(measurements))
     if page is not None:
         from explorer.report import validation_page

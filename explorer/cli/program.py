@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -10,6 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from explorer.cli import fail
 from explorer.errors import ExplorerError, nearest
 
 COMMANDS = {
@@ -79,17 +81,38 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command; bugs keep their traceback."""
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                # What cannot be written shall be told here, not by Python as it ends.
+                sys.stdout.flush()
         except ExplorerError as error:
-            print(error, file=sys.stderr)
-            raise typer.Exit(error.exit_code) from None
+            raise typer.Exit(fail(error.lines, error.exit_code)) from None
         except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            raise typer.Exit(130) from None
+            raise typer.Exit(fail(["interrupted"], 130)) from None
         except BrokenPipeError:
             # The reader of our stdout went away (`explore list models | head`): not an error of ours.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _silence_stdout()
             raise typer.Exit(0) from None
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            _silence_stdout()
+            what = f"cannot write{f' {error.filename}' if error.filename else ''}: {error.strerror}"
+            raise typer.Exit(fail([f"{what}; make room and run again"], 2)) from None
+        except Exception as error:
+            # Typer tells bad usage to a person, with the line on usage that the command has.
+            if "--json" not in sys.argv[1:] or not hasattr(error, "format_message"):
+                raise
+            raise typer.Exit(fail([error.format_message()], 2)) from None
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def _silence_stdout() -> None:
+    """Nothing more reaches stdout, not even what Python still holds of it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 app = typer.Typer(

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from explorer.cli.completion import formats, samplers
-from explorer.cli.output import only_answers, print_json, print_table, say
+from explorer.cli.output import one_answer, only_answers, print_json, print_table, print_text, say
 from explorer.cli.program import app, examples
-from explorer.errors import ExplorerError
+from explorer.errors import ExplorerError, Interrupted
 
 BudgetPath = Annotated[
     Path, typer.Argument(metavar="BUDGET", help="A budget.yaml; '-' reads standard input.")
@@ -59,22 +59,29 @@ Formats = Annotated[
 def init(
     path: Annotated[Path, typer.Argument(help="Where to write it; '-' prints it.")] = Path("budget.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write a commented starter budget that `explore run` accepts."""
     from explorer.budget import starter
     from explorer.files import write_text
 
+    one_answer(as_json, path)
     if str(path) == "-":
         print(starter(), end="")
         return
     if path.exists() and not force:
         raise ExplorerError(f"{path} exists; choose another name or pass --force")
     write_text(path, starter())
-    say(f"wrote {path}; next: explore run {path}")
+    if as_json:
+        print_json({"budget": path})
+    say(f"wrote {path}; next: explore run {path}", quiet)
 
 
 @app.command(epilog=examples("explore schema > budget.schema.json"))
-def schema() -> None:
+def schema(
+    as_json: Annotated[bool, typer.Option("--json", help="Changes nothing: a schema is JSON.")] = False,
+) -> None:
     """Print the JSON Schema of budget.yaml, for editors."""
     from explorer.budget import schema as budget_schema
 
@@ -100,7 +107,7 @@ def check(budget: BudgetPath, as_json: AsJson = False) -> None:
         print_json(found)
     else:
         for line in found.lines():
-            print(line)
+            print_text(line)
     raise typer.Exit(0 if found.n_feasible else 3)
 
 
@@ -164,13 +171,11 @@ def run(
                 on_progress=progress.update,
             )
     except KeyboardInterrupt:
-        say(f"interrupted; the same command continues the run in {folder}", quiet)
-        raise typer.Exit(130) from None
+        raise Interrupted(f"interrupted; the same command continues the run in {folder}") from None
     if as_json:
         print_json(result.summary())
     else:
-        for line in result.lines():
-            print(line)
+        _print(result)
         say(f"report: {folder / 'report.html'}", quiet)
     raise typer.Exit(0 if result.feasible else 3)
 
@@ -216,8 +221,7 @@ def worker(
                 on_progress=progress.update,
             )
     except KeyboardInterrupt:
-        say("interrupted; the trial it was at is queued again", quiet)
-        raise typer.Exit(130) from None
+        raise Interrupted("interrupted; the trial it was at is queued again") from None
     if as_json:
         print_json({"study": chosen.name, "trials_told": told})
     else:
@@ -228,13 +232,16 @@ def worker(
 def report(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     formats: Formats = "",
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Draw the report of a finished run again, from its files."""
     from explorer.pipeline import redraw
 
-    path = redraw(folder, _formats(formats))
-    say(f"wrote {path}", quiet)
+    page, *charts = redraw(folder, _formats(formats))
+    if as_json:
+        print_json({"report": page, "charts": charts})
+    say(f"wrote {page}" + (f" and {len(charts)} charts beside it" if charts else ""), quiet)
 
 
 @app.command(
@@ -257,6 +264,7 @@ def compare(
 
     if len(folders) < 2:
         raise ExplorerError(f"compare needs at least two runs, got {len(folders)}")
+    one_answer(as_json, output)
     page, rows = compare_runs(folders)
     if str(output) == "-":
         print(page, end="")
@@ -268,6 +276,21 @@ def compare(
         columns = list(rows[0])
         print_table(columns, ([str(row[c]) for c in columns] for row in rows))
     say(f"wrote {output}", quiet)
+
+
+def _print(result: Any) -> None:
+    """The verdict, the designs a reader asks for first side by side, and how good the search was."""
+    lines = result.lines()
+    if result.verdict is not None:
+        print_text(lines.pop(0))
+    if result.feasible:
+        picked = result.picked().T
+        print_table(
+            ["", *picked.columns],
+            ([name, *row] for name, row in zip(picked.index, picked.to_numpy(), strict=True)),
+        )
+    for line in lines:
+        print_text(line)
 
 
 def _own_the_terminal() -> None:

@@ -44,7 +44,8 @@ class Export:
             )
         if plan:
             lines.append(
-                f"{plan.n_gpus:.0f} GPUs: {plan.data_parallel} data x {plan.tensor_parallel} tensor x "
+                f"{plan.n_gpus:.0f} GPU{'' if plan.n_gpus == 1 else 's'}: "
+                f"{plan.data_parallel} data x {plan.tensor_parallel} tensor x "
                 f"{plan.pipeline_parallel} pipeline x {plan.context_parallel} context parallel"
             )
             lines.append(

@@ -80,8 +80,8 @@ def run_in(
     return result
 
 
-def redraw(folder: Path, formats: Sequence[str] = ()) -> Path:
-    """Write the report of a finished run again; returns the page's path."""
+def redraw(folder: Path, formats: Sequence[str] = ()) -> list[Path]:
+    """Write the report of a finished run again; returns the paths of the page and of the charts."""
     from explorer.result import load
 
     return _draw(load(folder), folder, formats)
@@ -114,11 +114,10 @@ def _open(folder: Path, budget: Budget, force: bool) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-def _draw(result: Result, folder: Path, formats: Sequence[str]) -> Path:
+def _draw(result: Result, folder: Path, formats: Sequence[str]) -> list[Path]:
     from explorer.files import write_text
     from explorer.report import render, save_charts
 
     write_text(folder / "report.html", render(result))
-    if formats:
-        save_charts(result, folder / "charts", formats)
-    return folder / "report.html"
+    charts = save_charts(result, folder / "charts", formats) if formats else []
+    return [folder / "report.html", *charts]

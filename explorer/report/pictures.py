@@ -24,7 +24,6 @@ def save_charts(result: Result, folder: str | Path, formats: Sequence[str] = ("s
     if unknown:
         raise ExplorerError(f"charts are written as {' or '.join(FORMATS)}, got '{unknown[0]}'")
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, chart in charts(result).items():
         drawn = vl_convert.vegalite_to_svg(chart.static())

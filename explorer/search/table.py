@@ -6,6 +6,7 @@ its distinct categories. Every mistake in a table is found at once and named by 
 
 from __future__ import annotations
 
+import csv
 import sys
 from dataclasses import fields
 from io import StringIO
@@ -61,10 +62,15 @@ def evaluate_file(path: Path, output: Path | None) -> pd.DataFrame:
     else:
         try:
             # Read whole first: pandas would take an interrupt while it waits for a fault of the table.
-            source = StringIO(read_text(path)) if str(path) == "-" else path
-            designs = pd.read_csv(source, dtype=str, keep_default_na=False, skipinitialspace=True)
+            text = read_text(path)
+            designs = pd.read_csv(StringIO(text), dtype=str, keep_default_na=False, skipinitialspace=True)
         except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
-            raise ExplorerError(f"{path} must be a CSV table with a header, got: {error}") from None
+            reason = getattr(error, "strerror", None) or error
+            raise ExplorerError(f"{path} must be a CSV table with a header, got: {reason}") from None
+        # Pandas renames the second of two columns of one name.
+        header = next(csv.reader(text.splitlines(), skipinitialspace=True))
+        if twice := [name for name in dict.fromkeys(header) if name and header.count(name) > 1]:
+            raise InputErrors(f"{path}:1: column '{name}' given twice" for name in twice)
     where = "stdin" if str(path) == "-" else str(path)
     found = _evaluate(designs, where, first=2)
     found = found.assign(**{c: _numbers_back(found[c]) for c in designs.columns})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +84,8 @@ def measurement(row: Any, where: str = "measurement") -> Measurement:
     config = row["config"]
     if not isinstance(config, Mapping):
         raise InputErrors([f"{where}: config: an object, got {config!r}"])
+    if isinstance(row["value"], float) and not math.isfinite(row["value"]):
+        raise InputErrors([f"{where}: value: a finite number, got {row['value']}"])
     texts = {
         name: str(row[name])
         for name in ("unit", "group", "kind", "source", "notes")

@@ -84,7 +84,8 @@ class Scores:
                 )
                 lines.append(f"{row.group} {row.what} {row.label}: {row.value} {row.unit}: {said}")
         verdict = "within" if self.within_budget else "not within"
-        lines.append(f"{sum(g.n for g in self.groups)} rows scored, {verdict} the stated error budgets")
+        n = sum(g.n for g in self.groups)
+        lines.append(f"{n} row{'' if n == 1 else 's'} scored, {verdict} the stated error budgets")
         return lines
 
     def markdown(self) -> list[str]:

@@ -217,6 +217,11 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     assert load(tmp_path / "bom.yaml") == parse(GOOD)
 
 
+def test_a_file_without_end_is_refused() -> None:
+    with pytest.raises(ExplorerError, match=r"^/dev/zero: a budget file of at most 1 MiB, got more$"):
+        load("/dev/zero")
+
+
 # One worker's fuzz: text edits of a good budget, so that most of it stays meaningful.
 PIECES = st.sampled_from(
     ["{", "}", "[", "]", ":", ",", "- ", "\n", "  ", "&a ", "*a", "<<: ", "!x ", "|", ">", "'", '"', "#", "\t",

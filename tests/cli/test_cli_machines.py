@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
 import tomllib
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from budgets import small
 from program import ROOT
 from ruamel.yaml import YAML
+from storages import free_port
 
 README = (ROOT / "README.md").read_text("utf-8")
 # As Slurm does: a job array runs the wrapped script once per task, its number in the environment. Two tasks will do.
@@ -71,10 +81,68 @@ def test_a_slurm_array_works_on_one_study(here: Path) -> None:
 
 
 def test_a_database_is_shared_by_a_run_and_a_worker(here: Path) -> None:
-    script, n = re.subn(r"postgresql\+psycopg://\S+", "sqlite:///study.db", block("postgresql+psycopg"))
+    script, n = re.subn(
+        r"postgresql\+psycopg://\S+", "sqlite:///study.db", block("--storage postgresql+psycopg")
+    )
     assert n == 2
     assert "the study has all it wants" in run(script, here)
     assert (here / "reports/shared/report.html").is_file()
+
+
+def test_a_proxy_stands_before_the_database(here: Path) -> None:
+    port = free_port()
+    text = block("run_grpc_proxy_server").replace(
+        "postgresql+psycopg://me@host/studies", "sqlite:///study.db"
+    )
+    serve, work = text.replace("13000", str(port)).replace("0.0.0.0", "localhost").split('"\n')
+    with started(serve + '"', here) as server:
+        reached(port, server)
+        said = run(work.replace("grpc://host", "grpc://localhost"), here)
+    assert "told 8 trials; the study has all it wants" in said
+
+
+def test_the_dashboard_shows_a_run(one_node: Path, here: Path) -> None:
+    if find_spec("optuna_dashboard") is None:
+        pytest.skip("optuna-dashboard is not installed")
+    shutil.copytree(one_node, here / "reports" / "one-node")
+    port = free_port()
+    line = block("optuna-dashboard").replace("&& optuna-dashboard", f"&& optuna-dashboard --port {port}")
+    with started(line, here) as server:
+        reached(port, server)
+        # No proxy stands between this machine and itself.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"http://127.0.0.1:{port}/api/studies", timeout=60) as answer:
+            (study,) = json.load(answer)["study_summaries"]
+    assert study["study_name"] == "one-node"
+    assert study["directions"] == ["minimize", "maximize"]
+
+
+@contextmanager
+def started(script: str, here: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A server of a README's line, in a process group of its own that ends with the test."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    with (here / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=here, stdout=log, stderr=log, env=os.environ | {"PATH": path}, start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield server
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def reached(port: int, server: subprocess.Popen[bytes]) -> None:
+    """Wait until somebody listens on a port of this machine."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end and server.poll() is None:
+        with socket.socket() as probe:
+            if not probe.connect_ex(("localhost", port)):
+                return
+        time.sleep(0.1)
+    pytest.fail(f"nobody listens on {port}")
 
 
 def test_the_extras_that_the_readme_installs_exist() -> None:

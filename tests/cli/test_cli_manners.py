@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 from program import ROOT, explore
 
+from explorer.cli.program import COMMANDS
+
 PROGRAM = Path(sys.executable).with_name("explore")
 CONFIG = (
     '{"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, '
@@ -24,12 +26,12 @@ CONFIG = (
 )
 
 
-def on_terminal(arguments: list[str], **environment: str) -> tuple[str, str]:
+def on_terminal(arguments: list[str], cwd: Path = ROOT, **environment: str) -> tuple[str, str]:
     """What the program writes where stdout and stderr are terminals of their own."""
     pairs = [pty.openpty() for _ in range(2)]
     env = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
     process = subprocess.Popen(
-        [str(PROGRAM), *arguments], cwd=ROOT, stdout=pairs[0][1], stderr=pairs[1][1],
+        [str(PROGRAM), *arguments], cwd=cwd, stdout=pairs[0][1], stderr=pairs[1][1],
         env=env | {"TERM": "xterm-256color", "COLUMNS": "120"} | environment,
     )  # fmt: skip
     for _, ours in pairs:
@@ -123,6 +125,41 @@ def test_a_table_is_aligned_on_a_terminal_and_tabs_in_a_pipe() -> None:
     assert "\x1b[" in shown
 
 
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list", "accelerators"], ["list", "models"], ["limits", "tinyllama-1.1b"], ["check", "studies/one-gpu.yaml"],
+        ["compare", "reports/one-node", "reports/one-gpu"],
+    ],
+    ids=lambda arguments: arguments[0] if isinstance(arguments, list) else None,
+)  # fmt: skip
+def test_a_terminal_of_any_width_shows_whole_words(
+    arguments: list[str], width: int, workspace: Callable[[], Path]
+) -> None:
+    folder = workspace() if arguments[0] == "compare" else ROOT
+    shown, _ = on_terminal(arguments, folder, COLUMNS=str(width), NO_COLOR="1")
+    piped = explore(*arguments, cwd=folder).stdout
+    # Headings change their look and a title its mark; every other word of the answer is there, whole.
+    header = piped.splitlines()[1 if piped.startswith("#") else 0]
+    words = set(piped.replace(header, "").split()) - {"#"}
+    assert words - set(shown.split()) == set()
+    longest = max(map(len, words))
+    assert max(map(len, shown.splitlines())) <= max(width, longest + 30)
+
+
+def test_the_designs_of_a_run_stand_side_by_side(one_node: Path, tmp_path: Path) -> None:
+    shown, _ = on_terminal(["run", "studies/one-node.yaml", "-o", str(one_node)], COLUMNS="80", NO_COLOR="1")
+    assert max(map(len, shown.splitlines())) <= 80
+    assert [line.split() for line in shown.splitlines() if "best-loss" in line] == [
+        ["best-loss", "longest", "knee"]
+    ]
+    piped = explore("run", "studies/one-node.yaml", "-o", str(one_node)).stdout.splitlines()
+    assert piped[1] == "\tbest-loss\tlongest\tknee"
+    best = json.loads((one_node / "summary.json").read_text("utf-8"))["picks"]["best-loss"]
+    assert next(line.split("\t")[1] for line in piped if line.startswith("loss (")) == f"{best['loss']:.4f}"
+
+
 def test_no_color_means_text_alone() -> None:
     for arguments in (["list", "corpora"], ["claims", "--number", "3"]):
         shown, _ = on_terminal(arguments, NO_COLOR="1")
@@ -167,6 +204,8 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         (["limits", "gpt2", "--gpu-memory", "80"], "--gpu-memory: "),
         (["evaluate", "no.csv"], "must exist; it is a CSV or Parquet table"),
         (["evaluate", "studies"], "must be a CSV table"),
+        (["evaluate", "-"], "column 'd_model' given twice"),
+        (["validate", "-"], "value: a finite number, got nan"),
         (["export", "gpt2", "--to", "torchtitan"], "cannot express"),
         (["export", "no/run", "--to", "hf"], "unknown model 'no/run'"),
         (["export", "gpt2", "--to", "hf", "--pick", "kne"], "--pick takes best-loss, longest, knee or a row number"),
@@ -185,7 +224,11 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_fix_and_exit_2(arguments: list[str], fix: str) -> None:
-    done = explore(*arguments)
+    text = {
+        "evaluate": "context_length,d_model,n_layers,d_model\n4096,4096,32,1024\n",
+        "validate": '{"what": "param_count", "config": {"model": "gpt2"}, "value": NaN, "unit": "parameters"}\n',
+    }.get(arguments[0])
+    done = explore(*arguments, text=text)
     assert done.returncode == 2, done.stderr
     assert fix in done.stderr
     assert "Traceback" not in done.stderr
@@ -222,12 +265,140 @@ def test_an_interrupt_is_exit_130_and_one_line() -> None:
     assert (process.returncode, said) == (130, "interrupted\n")
 
 
+ANSWERS = {
+    "init": ["init", "budget.yaml"],
+    "check": ["check", "studies/one-node.yaml"],
+    "run": ["run", "studies/one-gpu.yaml", "-o", "reports/one-gpu", "--trials", "40"],
+    "worker": ["worker", "studies/one-gpu.yaml", "--storage", "sqlite:///shared.db", "--trials", "2"],
+    "report": ["report", "reports/one-gpu", "--format", "svg"],
+    "compare": ["compare", "reports/one-node", "reports/one-gpu"],
+    "inspect": ["inspect", "gpt2"],
+    "evaluate": ["evaluate", "designs.csv"],
+    "limits": ["limits", "gpt2"],
+    "export": ["export", "gpt2", "--to", "nanogpt"],
+    "claims": ["claims"],
+    "fit": ["fit", "runs.csv", "--map", "D=tokens", "--bootstraps", "5"],
+    "validate": ["validate"],
+    "list": ["list", "laws"],
+    "schema": ["schema"],
+}
+
+
+def test_every_command_answers_in_json(workspace: Callable[[], Path]) -> None:
+    assert list(ANSWERS) == list(COMMANDS)
+    folder = workspace()
+    told = {}
+    for name, arguments in ANSWERS.items():
+        done = explore(*arguments, "--json", cwd=folder)
+        assert done.returncode == 0, done.stderr
+        told[name] = json.loads(done.stdout)
+    assert told["init"] == {"budget": "budget.yaml"}
+    assert (folder / told["report"]["report"]).is_file()
+    assert len(told["report"]["charts"]) > 5
+    assert all((folder / chart).is_file() for chart in told["report"]["charts"])
+    assert told["export"]["text"] == explore("export", "gpt2", "--to", "nanogpt").stdout
+    written = explore("export", "gpt2", "--to", "nanogpt", "-o", "gpt2.py", "--json", cwd=folder)
+    assert json.loads(written.stdout) == {"source": "gpt2", "format": "nanogpt", "file": "gpt2.py"}
+    assert (folder / "gpt2.py").read_text("utf-8") == told["export"]["text"]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["check", "studies/one-node.yaml"], ["inspect", "gpt2"], ["limits", "gpt2"], ["claims"], ["validate"],
-        ["list", "models"], ["list", "accelerators"], ["list", "laws"], ["list", "corpora"],
+        ["init", "-"],
+        ["compare", "reports/one-gpu", "reports/one-node", "-o", "-"],
+        ["fit", "runs.csv", "-o", "-"],
+        ["validate", "--markdown"],
     ],
-)  # fmt: skip
-def test_what_answers_answers_in_json(arguments: list[str]) -> None:
-    assert json.loads(explore(*arguments, "--json").stdout)
+)
+def test_two_forms_of_one_answer_are_refused(arguments: list[str]) -> None:
+    done = explore(*arguments, "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "leave one of them out" in json.loads(done.stderr)["errors"][0]
+
+
+def test_an_error_is_json_where_the_answer_would_be(tmp_path: Path) -> None:
+    budget = tmp_path / "budget.yaml"
+    budget.write_text("name: x\nbudget: {parameters: 7GiB}\nhardwear: {gpus: 1}\n", "utf-8")
+    cases: list[tuple[list[str], int]] = [
+        (["check", str(budget)], 2),
+        (["inspect", "lama-2-7b"], 2),
+        (["limits", "llama-3.1-405b", "--accelerator", "rtx-3090", "--n-gpus", "x"], 2),
+        (["list", "planets"], 2),
+        (["run", str(budget), "--trials", "0"], 2),
+        (["inspekt", "gpt2"], 2),
+    ]
+    for arguments, code in cases:
+        plain, structured = explore(*arguments), explore(*arguments, "--json")
+        assert plain.returncode == structured.returncode == code
+        assert structured.stdout == ""
+        told = json.loads(structured.stderr)
+        assert told["exit_code"] == code
+        # The same words that a person is told, one entry per mistake.
+        assert all(error in plain.stderr for error in told["errors"]), (told, plain.stderr)
+    assert len(json.loads(explore("check", str(budget), "--json").stderr)["errors"]) > 1
+
+
+@pytest.mark.parametrize("flags", [[], ["--quiet"], ["--quiet", "--json"]])
+def test_an_interrupted_run_says_how_to_go_on(flags: list[str], tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [str(PROGRAM), "run", "studies/one-node.yaml", "-o", str(tmp_path / "cut"), *flags],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
+    )  # fmt: skip
+    end = time.monotonic() + 60
+    while time.monotonic() < end and not (tmp_path / "cut" / "journal.log").is_file():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    answer, said = process.communicate(timeout=60)
+    assert (process.returncode, answer) == (130, "")
+    line = f"interrupted; the same command continues the run in {tmp_path / 'cut'}"
+    told = said.splitlines()[-1]
+    assert (json.loads(told) if "--json" in flags else told) == (
+        {"errors": [line], "exit_code": 130} if "--json" in flags else line
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["list", "models"], ["schema"], ["check", "studies/one-gpu.yaml", "--json"]]
+)
+def test_a_full_disk_is_told_in_one_line(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [str(PROGRAM), *arguments], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    said = "cannot write: No space left on device; make room and run again"
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert said in done.stderr
+
+
+def test_an_output_may_be_a_link_a_pipe_or_a_device(tmp_path: Path) -> None:
+    command = ["export", "gpt2", "--to", "hf", "--quiet", "-o"]
+    expected = explore(*command, "-").stdout
+    (tmp_path / "target.json").write_text("{}", "utf-8")
+    (tmp_path / "link.json").symlink_to("target.json")
+    explore(*command, str(tmp_path / "link.json"))
+    assert (tmp_path / "link.json").is_symlink()
+    assert (tmp_path / "target.json").read_text("utf-8") == expected
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cat", str(tmp_path / "pipe")], stdout=subprocess.PIPE, text=True) as reader:
+        explore(*command, str(tmp_path / "pipe"))
+        assert reader.communicate(timeout=60)[0] == expected
+    assert explore(*command, "/dev/stdout").stdout == expected
+    before = Path("/dev/full").stat()
+    full = explore(*command, "/dev/full")
+    assert (full.returncode, full.stderr) == (
+        2, "/dev/full: must be a file that can be written, got: No space left on device\n"
+    )  # fmt: skip
+    assert Path("/dev/full").stat().st_rdev == before.st_rdev
+
+
+def test_a_terminal_of_another_encoding_is_no_error() -> None:
+    done = subprocess.run(
+        [str(PROGRAM), "claims"],
+        capture_output=True,
+        timeout=60,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()

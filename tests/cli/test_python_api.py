@@ -57,11 +57,13 @@ def test_a_result_shows_its_verdict_and_its_picks_with_units(result: Result) -> 
     assert escape(str(result.verdict)) in html
     table = result.picked()
     assert list(table.index) == list(result.picks)
-    for heading in ("c (tokens)", "loss (nats/token; 5 to 95%, median)", "memory (GiB/GPU)", "tokens/s/GPU"):
+    for heading in ("c (tokens)", "loss (nats/token)", "loss, 5 to 95%", "memory (GiB/GPU)", "tokens/s/GPU"):
         assert heading in html
     best = result.front.iloc[result.picks["best-loss"]]
     assert table.loc["best-loss", "c (tokens)"] == f"{best['context_length']:,.0f}"
-    assert table.loc["best-loss", "loss (nats/token; 5 to 95%, median)"] == format_loss(best)
+    columns = ["loss (nats/token)", "loss, 5 to 95%", "loss, median"]
+    loss, spread, median = table.loc["best-loss", columns]
+    assert f"{loss} ({spread}, median {median})" == format_loss(best)
 
 
 def test_a_verdict_shows_every_statement_and_its_interval(result: Result) -> None:

@@ -93,9 +93,10 @@ def test_intervals_on_another_corpus_are_its_own(run: tuple[Result, Path]) -> No
 
 def test_terminal_and_notebook(run: tuple[Result, Path]) -> None:
     result, folder = run
-    picks = result.lines()[1 : 1 + len(result.picks)]
-    assert all(SAID.search(line) for line in picks)
-    assert result._repr_html_().count(", median ") == len(result.picks)
+    picked = result.picked()
+    assert picked["loss, 5 to 95%"].str.fullmatch(r"\d\.\d{3} to \d\.\d{3}").all()
+    assert picked["loss, median"].str.fullmatch(r"\d\.\d{3}").all()
+    assert all(f"<td>{one}</td>" in result._repr_html_() for one in picked["loss, 5 to 95%"])
     for target in ("hf", "megatron", "torchtitan"):
         assert SAID.search(pipeline.export(str(folder), target, "best-loss"))
     page, rows = pipeline.compare([folder, folder])
