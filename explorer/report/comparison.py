@@ -18,7 +18,8 @@ from explorer.units import format_loss
 if TYPE_CHECKING:
     from explorer.result import Result
 
-MOST_SETTINGS = 24
+MOST_SETTINGS, MOST_NAMED = 24, 3
+"""Settings that differ: rows of the table, and those a sentence names."""
 COLOURS = ["@c0", "@c1", "@c2", "@c3", "@c6", "@c4", "@c7", "@c5"]
 TOLD = [
     ("label", "Run", "text"), ("context_length", "Context c (tokens)", 0), ("d_model", "Width d", 0), ("n_layers", "Layers L", 0),
@@ -125,7 +126,7 @@ def _overview(every: Mapping[str, Facts]) -> Table:
         columns=("Run", "Corpus", "Context c (tokens)", "Width d", "Layers L", "Parameters", words.LOSS_HEADING, "Cost",
                  "Used up", "Extrapolated", "The idea"),
         rows=tuple(rows),
-        numeric=frozenset({2, 3, 4, 5, 6, 7}),
+        numeric=frozenset({2, 3, 4, 5, 7}),
     )  # fmt: skip
 
 
@@ -138,7 +139,7 @@ def _called(facts: Facts) -> str:
     if "holds" not in verdict.statements or not verdict.with_interval:
         return said
     chance = words.probability(verdict.statements["holds"].probability.central)
-    return f"{said} ({'P ' if chance[0] in '<>' else 'P = '}{chance})"
+    return f"{said} (P\u00a0{chance if chance[0] in '<>' else f'= {chance}'})"
 
 
 def _used(every: Mapping[str, Facts]) -> Table:
@@ -181,16 +182,17 @@ def _settings(every: Mapping[str, Facts]) -> Table | None:
 def _changes(every: Mapping[str, Facts]) -> list[str]:
     """What moved against the first run that found a design: shape, size, and which limits are used up."""
     found = {name: facts for name, facts in every.items() if facts.result.feasible}
-    lines = [f"{name}: {story.nothing_fits(facts)}" for name, facts in every.items() if name not in found]
+    missing = [f"{name}: {story.nothing_fits(facts)}" for name, facts in every.items() if name not in found]
     if not found:
-        return lines
+        return missing
+    lines = []
     (first_name, first), *others = found.items()
     for name, facts in others:
         a, b = first.best, facts.best
         gone = [words.limit(k) for k in first.binding(a) if k not in facts.binding(b)]
         new = [words.limit(k) for k in facts.binding(b) if k not in first.binding(a)]
         line = (
-            f"From {first_name} to {name} the best design goes from {f.shape(a)} to {f.shape(b)}: "
+            f"From {first_name} to {name}{_asked(first, facts)} the best design goes from {f.shape(a)} to {f.shape(b)}: "
             f"{words.number(float(b['context_length']) / float(a['context_length']), 2)} times the context, "
             f"{words.number(float(b['n_params']) / float(a['n_params']), 2)} times the parameters."
         )
@@ -199,8 +201,25 @@ def _changes(every: Mapping[str, Facts]) -> list[str]:
             line += f" {words.sentence('; '.join([*parts, *([f'used up now: {words.listed(new)}'] if new else [])]))}"
         else:
             line += " The same limits are used up."
+        before, after = (x.result.verdict.status if x.result.verdict else "" for x in (first, facts))
+        if before and after and before != after:
+            line += f" The idea {_called(facts)}, where on {first_name} it {_called(first)}."
         lines.append(line)
-    return lines
+    return lines + missing
+
+
+def _asked(first: Facts, other: Facts) -> str:
+    """What of the question changed between two runs, the search left out: (quality.corpus: books → code)."""
+    a, b = (_flat(x.result.budget.model_dump(by_alias=True)) for x in (first, other))
+    moved = [
+        f"{k}: {_say(k, a.get(k))} → {_say(k, b.get(k))}"
+        for k in dict.fromkeys([*a, *b])
+        if k != "name" and not k.startswith("search.") and _say(k, a.get(k)) != _say(k, b.get(k))
+    ]
+    if not moved:
+        return ""
+    rest = f"; {len(moved) - MOST_NAMED} more below" if len(moved) > MOST_NAMED else ""
+    return f" ({'; '.join(moved[:MOST_NAMED])}{rest})"
 
 
 def _say(key: str, value: Any) -> str:

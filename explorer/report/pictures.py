@@ -26,7 +26,10 @@ def save_charts(result: Result, folder: str | Path, formats: Sequence[str] = ("s
     folder = Path(folder)
     written = []
     for name, chart in charts(result).items():
-        drawn = vl_convert.vegalite_to_svg(chart.static())
+        spec = chart.static()
+        # A picture travels without the page that says whose it is.
+        spec["title"]["text"] += f" ({result.budget.name})"
+        drawn = vl_convert.vegalite_to_svg(spec)
         for form in formats:
             data = drawn.encode() if form == "svg" else vl_convert.svg_to_png(drawn, scale=2)
             write_bytes(folder / f"{name}.{form}", data)

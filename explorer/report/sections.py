@@ -147,7 +147,7 @@ def knees(facts: Facts) -> Table | None:
         (
             f.shape(row), format_loss(row), _rate(before) if before is not None else "—", _rate(after) if after is not None else "—",
             f"{words.number(after / before, 2)}×" if before and after and before > 0 else "—",
-            "most below the line between the ends" if row.name == pick else "the next tokens become dearer",
+            f"it lies {_where_knee(facts)}" if row.name == pick else "the next tokens become dearer",
         )
         for row, before, after in every
     )  # fmt: skip
@@ -166,6 +166,13 @@ def knees(facts: Facts) -> Table | None:
     )
 
 
+def _where_knee(facts: Facts) -> str:
+    """What makes the pick called `knee` one (explorer.search.front.knee)."""
+    if len(facts.objectives) == 2:
+        return "most below the line between the front’s ends"
+    return f"lowest in all {len(facts.objectives)} objectives together, each over its range"
+
+
 def offered(facts: Facts) -> list[tuple[pd.Series[Any], float | None, float | None]]:
     """The jumps and the pick called `knee`, by context: (row, nats per 1,024 tokens before, after)."""
     found: list[tuple[pd.Series[Any], float | None, float | None]] = [*jumps(facts)]
@@ -175,6 +182,9 @@ def offered(facts: Facts) -> list[tuple[pd.Series[Any], float | None, float | No
     front = facts.result.front
     own = front.iloc[int(pick)]
     by_c = front.sort_values(["context_length", "loss"]).drop_duplicates("context_length")
+    if own.name not in by_c.index:
+        # Of several designs at its context it is not the best in loss, so no step along the front leads to it.
+        return [*found, (own, None, None)]
 
     def rate(near: pd.DataFrame, end: int) -> float | None:
         if not len(near):
@@ -199,7 +209,7 @@ def knee_sentence(facts: Facts) -> str:
     pick = facts.result.picks.get("knee")
     if pick is None or row.name == pick:
         return said
-    return f"{said} The one marked “knee” in the charts, {f.shape(facts.result.front.iloc[int(pick)])}, lies most below the line between the front’s ends."
+    return f"{said} The one marked “knee” in the charts, {f.shape(facts.result.front.iloc[int(pick)])}, lies {_where_knee(facts)}."
 
 
 TARGETS = {"hf": "Hugging Face", "megatron": "Megatron-LM", "torchtitan": "torchtitan", "nanogpt": "nanoGPT"}
@@ -321,7 +331,7 @@ def nearest(facts: Facts) -> Table:
         rows.append(
             (
                 f.shape(row),
-                *(("within" if e <= 0 else f.over_by(e)) if e == e else "not known" for e in excess),
+                *(_off(name, e) for name, e in zip(names, excess, strict=True)),
             )
         )
     return Table(
@@ -329,3 +339,12 @@ def nearest(facts: Facts) -> Table:
         columns=("Design", *(words.sentence(words.limit(n))[:-1] for n in names)),
         rows=tuple(rows),
     )
+
+
+def _off(limit: str, excess: float) -> str:
+    """How far a design is off a limit; of a plan, whether there is one."""
+    if excess != excess:
+        return "not known"
+    if limit == "plan":
+        return "there is one" if excess <= 0 else "there is none"
+    return "within" if excess <= 0 else f.over_by(excess)
