@@ -198,7 +198,7 @@ class Budget(Section):
         asked, device = self.limits.gpu_memory, self.hardware.device
         if asked is not None and asked > device.memory_bytes:
             notes.append(
-                f"budget.gpu_memory is {format_bytes(asked)}, but a {device.name} offers "
+                f"budget.gpu_memory is {format_bytes(asked)}, but {device.name} offers "
                 f"{format_bytes(device.memory_bytes)}; that is the limit"
             )
         if self._moved_reference:

@@ -120,8 +120,8 @@ def baseline_sentence(facts: Facts) -> str:
         longest = beats.sort_values("context_length").iloc[-1]
         if float(longest["context_length"]) > float(b["context_length"]):
             text += (
-                f" At no more loss than {name}, the front reaches c = {words.tokens(float(longest['context_length']))}, "
-                f"{_times(float(longest['context_length']) / float(own['context_length']))} its context."
+                f" At no more loss than {name}, the front reaches c = {words.tokens(float(longest['context_length']))}: "
+                f"{_times(float(longest['context_length']) / float(own['context_length']), 'context')}."
             )
     if not own.get("same_vocabulary", True):
         text += f" {name} has another vocabulary, and losses per token of different vocabularies compare only roughly."
@@ -132,17 +132,23 @@ def _against(row: Any, own: Mapping[str, Any]) -> str:
     """Same memory per GPU, 2.1 times the context, 0.0130 nats less loss."""
     memory = float(row["peak_device_bytes"]) / float(own["peak_device_bytes"])
     less = float(own["loss"]) - float(row["loss"])
-    held = "the same memory per GPU" if abs(memory - 1) < 0.02 else f"{_times(memory)} the memory per GPU"
-    ratio = float(row["n_params"]) / float(own["n_params"])
-    size = "the same number of parameters" if abs(ratio - 1) < 0.02 else f"{_times(ratio)} the parameters"
-    return (
-        f"{held}, {_times(float(row['context_length']) / float(own['context_length']))} the context, {size} and "
-        f"{words.nats(abs(less))} {'less' if less >= 0 else 'more'} loss"
+    longer = float(row["context_length"]) / float(own["context_length"])
+    size = float(row["n_params"]) / float(own["n_params"])
+    better = (
+        f"{words.nats(abs(less))} {'less' if less > 0 else 'more'} loss"
+        if abs(less) >= 5e-6
+        else "the same loss"
     )
+    return f"{_times(memory, 'memory per GPU')}, {_times(longer, 'context')}, {_times(size, 'number of parameters')} and {better}"
 
 
-def _times(ratio: float) -> str:
-    return f"{words.number(ratio, 2)} times"
+def _times(ratio: float, what: str) -> str:
+    """How much of something one design has of another's; where the figure would be 1.0, that it is the same."""
+    if abs(ratio - 1) < 0.05:
+        return f"{'' if abs(ratio - 1) < 0.005 else 'nearly '}the same {what}"
+    if ratio < 0.1:
+        return f"1/{words.number(1 / ratio, 2)} of the {what}"
+    return f"{words.number(ratio, 2)} times the {what}"
 
 
 def nothing_fits(facts: Facts) -> str:

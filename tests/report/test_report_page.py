@@ -192,6 +192,22 @@ def test_a_baseline_is_placed_against_the_front() -> None:
     assert designs.loc[designs["kind"] == "baseline", "front"].sum() == 0
 
 
+@pytest.mark.parametrize(
+    ("ratio", "said"),
+    [(1.001, "the same"), (1.04, "nearly the same"), (2.13, "2.1 times the"), (0.46, "0.46 times the"), (0.016, "1/62 of the")],
+)  # fmt: skip
+def test_a_ratio_reads_as_people_say_it(ratio: float, said: str) -> None:
+    facts = Facts(result())
+    assert facts.result.evidence is not None
+    own, best = facts.result.evidence.baseline, facts.best
+    assert own is not None
+    like = {**own, "peak_device_bytes": best["peak_device_bytes"] / ratio, "loss": best["loss"]}
+    evidence = replace(facts.result.evidence, baseline=like)
+    told = story.baseline_sentence(Facts(replace(facts.result, evidence=evidence)))
+    assert f"the best design has {said} memory per GPU, " in told
+    assert " and the same loss." in told
+
+
 def test_fronts_of_other_corpora_travel_as_bits() -> None:
     facts = Facts(result())
     assert facts.result.evidence is not None
