@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from functools import cache
 from importlib import resources
 from importlib.metadata import version
-from pathlib import Path
 
 from explorer.errors import ExplorerError
-from explorer.files import write_text
+from explorer.files import cached_files, write_text
 
 
 @cache
@@ -21,7 +19,7 @@ def vega() -> str:
     Putting it together takes longer than drawing a page, so the script of the installed version is kept
     among the user's cached files; where those cannot be read or written it is made anew.
     """
-    kept = _cached_files() / f"vega-view-{version('vl-convert-python')}.js"
+    kept = cached_files() / f"vega-view-{version('vl-convert-python')}.js"
     with suppress(OSError, UnicodeDecodeError):
         return kept.read_text(encoding="utf-8")
     import vl_convert
@@ -33,12 +31,6 @@ def vega() -> str:
     with suppress(ExplorerError):
         write_text(kept, script)
     return script
-
-
-def _cached_files() -> Path:
-    """Where the user's programs keep what they can make again (XDG base directories)."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "explorer"
 
 
 @cache

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from explorer.report import palette
+from explorer.report import compiling, palette
 
 if TYPE_CHECKING:
     import altair as alt
@@ -64,9 +64,7 @@ class Chart:
 
     def compiled(self) -> dict[str, Any]:
         """The Vega specification, colours still as roles and tables still by name."""
-        import vl_convert
-
-        vega: dict[str, Any] = vl_convert.vegalite_to_vega(self.spec)
+        vega = compiling.compiled(self.spec)
         vega.pop("background", None)
         return vega
 

@@ -3,7 +3,8 @@
     python tests/benchmarks/bench_run.py [BUDGET.yaml ...] [--times 3] [--markdown]
 
 Each is a process of its own; the least of a few is taken, since other programs only ever add to it. The
-library that draws charts is put together once per user and kept; a first run takes that long more.
+library that draws charts and the forms of the charts are put together once per user and kept; a first run
+takes that long more.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from report_fixture import make_budget, make_infeasible, make_result
 
 from explorer import report
 from explorer.errors import ExplorerError
-from explorer.report import bundle, packing, story, words
+from explorer.report import bundle, compiling, packing, story, words
 from explorer.report.facts import Facts
 from explorer.report.files import packed
 from explorer.report.page import charts
@@ -484,6 +484,56 @@ def test_the_library_is_kept_among_cached_files_and_made_anew_without_them(
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     assert bundle.vega.__wrapped__() == script
     assert len(made) == 2
+
+
+def test_a_chart_is_compiled_once_whatever_its_domains_orders_and_parameters_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import vl_convert
+
+    drawn = charts(result())
+    known = {name: vl_convert.vegalite_to_vega(chart.spec) for name, chart in drawn.items()}
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for name, chart in drawn.items():
+        assert compiling.compiled(chart.spec) == known[name], name
+
+    def other(value: Any, key: str = "") -> Any:
+        if isinstance(value, dict):
+            return {k: other(v, k) for k, v in value.items()}
+        if isinstance(value, list):
+            return [other(v, f"{key}/") for v in value]
+        if key in ("domain/", "sort/") and isinstance(value, str):
+            return f'{value} é \\ "§0§"'
+        if key in ("domain/", "sort/") and isinstance(value, float) and value > 0:
+            return value + 7
+        return value
+
+    def refused(text: str) -> None:
+        raise AssertionError("compiled again")
+
+    changed = {name: other(chart.spec) for name, chart in drawn.items()}
+    for spec in changed.values():
+        for param in spec["params"]:
+            param["value"] = 3.5
+    assert sum(changed[name] != chart.spec for name, chart in drawn.items()) > 5
+    afresh = {name: vl_convert.vegalite_to_vega(spec) for name, spec in changed.items()}
+    monkeypatch.setattr(vl_convert, "vegalite_to_vega", refused)
+    for name, spec in changed.items():
+        assert compiling.compiled(spec) == afresh[name], name
+
+
+def test_a_kept_form_that_cannot_be_read_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = charts(result())["search"].spec
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = compiling.compiled(spec)
+    (kept,) = tmp_path.rglob("*.json")
+    kept.write_text("{", encoding="utf-8")
+    assert compiling.compiled(spec) == found
+    assert json.loads(kept.read_text(encoding="utf-8"))
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    assert compiling.compiled(spec) == found
 
 
 def test_a_corpus_has_one_colour_in_every_chart() -> None:
