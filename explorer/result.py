@@ -47,7 +47,7 @@ class SearchSummary:
     n_proved: int
     """Designs the exact front is proven over (evaluated or discarded by a bound)."""
     model_evaluations: int
-    """Designs the sampler itself looked at with the model."""
+    """Designs the sampler itself looked at: the full model, with every plan a design may run under."""
     hypervolume: float
     hypervolume_exact: float
     hypervolume_share: float
@@ -59,6 +59,8 @@ class SearchSummary:
     """(trials told, share of the exact hypervolume) as the search went on."""
     n_evaluated: int = 0
     """Designs that enumeration evaluated in full; bounds ruled out the rest of those proved."""
+    model_weighed: int = 0
+    """Designs the sampler weighed without looking at them: closed forms, and a surrogate of the looks."""
     evaluator: str = ""
     """What measured the designs, as `module:function`; empty where the model alone spoke."""
     agreement: tuple[Agreement, ...] = ()

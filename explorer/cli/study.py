@@ -144,7 +144,9 @@ def run(
     """Search the designs a budget allows and write a Pareto report.
 
     A run that was interrupted continues where it stopped. With --storage, runs and workers on several
-    machines join one study. Exits 3 when no design meets every limit.
+    machines join one study; together they ask for what one process would have asked, unless an --evaluator
+    teaches 'auto' on the way: then what is asked next depends on which trials were told first. Exits 3 when no
+    design meets every limit.
     """
     # Read first: a mistake in the file is told before anything heavy is imported.
     chosen = _load(budget)

@@ -27,6 +27,7 @@ def summary(search: Search) -> SearchSummary:
         n_proved=search.exact.n_proved,
         n_evaluated=search.exact.n_evaluated,
         model_evaluations=search.model_evaluations,
+        model_weighed=search.model_weighed,
         hypervolume=search.hypervolume,
         hypervolume_exact=search.hypervolume_exact,
         hypervolume_share=search.hypervolume_share,

@@ -20,14 +20,16 @@ LOOKED_AT_SHARE = 0.01
 """Of the lattice, at most this much is evaluated with the full model."""
 LEAST_LOOKED_AT, MOST_LOOKED_AT = 64, 450
 """On lattices whose hundredth is smaller, or larger than this per objective."""
-MOST_PLANNED = 1_200_000
+MOST_PLANNED = 1_000_000
 """Designs × plans looked at: where every design has thousands of plans, fewer designs."""
 GENERATIONS = 6
 SEED_SHARE = 0.3
 """Of the allowance, spent on designs spread over the lattice and its boundary before any weighing."""
-MOST_WEIGHED = 24_000
-"""Candidates weighed at most."""
+MOST_WEIGHED = 12_000
+"""Candidates at which the search stops adding recombinations of the best."""
 PARENTS = 160
+SLACK = 0.1
+"""Proposals come in order of hypervolume gained, but for this share of the gain."""
 LAYERS = 6
 """Layers of the expected front that have offspring, where the front itself has few designs."""
 CONTEXT, WIDTH, DEPTH = (AXES.index(name) for name in ("context_length", "d_model", "n_layers"))
@@ -46,10 +48,16 @@ class ArchiveSearch:
         self.allowance = min(max(min(share, most), LEAST_LOOKED_AT), self.lattice.size)
         self.points: IntArray = np.empty((0, len(AXES)), dtype=np.int64)
         self.pool = Pool(problem)
+        self._tried: IntArray = np.empty(0, dtype=np.int64)
         self._run()
         self._order: list[IntArray] = []
         self._taken: set[int] = set()
         self._rest = self._proposals()
+
+    @property
+    def n_weighed(self) -> int:
+        """Designs that closed forms weighed and nobody looked at."""
+        return len(np.union1d(self._tried, self.pool.keys)) - len(self.points)
 
     def proposal(self, k: int) -> IntArray:
         """Lattice indices of proposal `k`: the expected front, then designs near it, then any others."""
@@ -73,9 +81,10 @@ class ArchiveSearch:
         while len(self.points) < self.allowance:
             before = len(self.points)
             n = min(step, self.allowance - before)
-            # Every other turn looks around the best designs known, whatever is expected elsewhere.
+            # Every other turn looks where the best is not expected but may be, then around the best known.
             if turn % 2:
-                self._look(self._around_known(n))
+                self._look(self._hopeful(n))
+                self._look(self._around_known(n - (len(self.points) - before)))
             else:
                 self._grow()
                 self._look(self._promising(n))
@@ -137,6 +146,20 @@ class ArchiveSearch:
         behind = rest[np.argsort(pool.lag(rest), kind="stable")[: n - len(first)]]
         return np.append(first, behind).astype(np.int64)
 
+    def _hopeful(self, n: int) -> IntArray:
+        """Up to `n` candidates that no design looked at beats if each is as good as its neighbours allow.
+
+        What jumps (another plan becomes the best) puts the best designs where none is expected.
+        """
+        pool = self.pool
+        left = np.flatnonzero(~pool.known)
+        hoped, violation = pool.hopes(left)
+        left, hoped = left[violation <= 0], hoped[violation <= 0]
+        known = pool.coordinates[pool.known & (pool.violation <= 0)]
+        front = nondominated(np.vstack([known, hoped]))
+        chosen = left[front[front >= len(known)] - len(known)]
+        return self.rng.permutation(chosen)[:n].astype(np.int64)
+
     def _around_known(self, n: int) -> IntArray:
         """Up to `n` neighbours of the front of what was looked at, those that lag least behind it first."""
         pool = self.pool
@@ -189,6 +212,7 @@ class ArchiveSearch:
     def _excess(self, points: IntArray) -> FloatArray:
         """(n,) beyond limits by closed forms: never feasible, or by no plain plan."""
         prior = self.pool.prior
+        self._tried = np.union1d(self._tried, self.lattice.keys(points))
         _, violation = prior.expected(prior.forms(points), None)
         return np.maximum(self.problem.screen(points), violation)
 
@@ -238,7 +262,7 @@ class ArchiveSearch:
         points, left = pool.points[front], np.ones(len(front), dtype=bool)
         if len(front):
             coordinates = pool.coordinates[front]
-            for row in greedily(coordinates, Ruler.of(coordinates).reference):
+            for row in greedily(coordinates, Ruler.of(coordinates).reference, slack=SLACK):
                 left[row] = False
                 yield points[row]
         yield from points[left]

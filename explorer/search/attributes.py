@@ -1,4 +1,10 @@
-"""All figures of a trial in one write: told one by one, each would wait for the disk or the network."""
+"""All figures of a trial in one write: told one by one, each would wait for the disk or the network.
+
+Optuna's public ways are a call per attribute, or a whole finished trial that is added, which takes a number of its
+own instead of the running trial's. With some fifty figures the calls of a trial take about 260 ms against 5 ms in
+a journal, and 1.6 s against 60 ms in SQLite. So what is below a storage's surface is used here, which holds Optuna
+below its next minor version in `pyproject.toml`.
+"""
 
 from __future__ import annotations
 

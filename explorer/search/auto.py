@@ -1,8 +1,10 @@
 """`auto`: an Optuna sampler that runs the model inside itself and proposes what it found best.
 
-Its archive search looks at no more than a hundredth of the lattice with the full model. Between looks,
-closed forms and a surrogate of what the plans cost rank many neighbours and recombinations of the best
-designs known, and only the most promising are looked at. Proposals come in order of hypervolume gained.
+Its archive search looks at no more than a hundredth of the lattice: a look is the full model with every plan
+a design may run under. Between looks it weighs thousands of neighbours and recombinations of the best designs
+known, without running the model on them: parameters, FLOPs, the loss and the memory of a few plain plans are
+closed forms, and what the best plan takes is a surrogate's guess from the looks. Both counts are reported.
+Proposals come in order of hypervolume gained.
 Proposal k depends on the problem, the seed and k alone, so one process or many give the same sequence, in
 any storage, without repeats.
 """
@@ -43,6 +45,11 @@ class AutoSampler(BaseSampler):
     def model_evaluations(self) -> int:
         """Designs looked at inside the sampler."""
         return len(self.search.points)
+
+    @property
+    def model_weighed(self) -> int:
+        """Designs weighed by closed forms and a surrogate, and not looked at."""
+        return self.search.n_weighed
 
     @property
     def looked_at(self) -> IntArray:

@@ -162,8 +162,11 @@ def greedy(front: FloatArray, reference: FloatArray, share: float = 1.0) -> list
     return list(greedily(front, reference, share))
 
 
-def greedily(front: FloatArray, reference: FloatArray, share: float = 1.0) -> Iterator[int]:
-    """The rows of `greedy` one by one, each found when it is asked for."""
+def greedily(
+    front: FloatArray, reference: FloatArray, share: float = 1.0, slack: float = 0.0
+) -> Iterator[int]:
+    """The rows of `greedy` one by one, each found when it is asked for; with `slack`, a row may gain less than
+    the best would by that share of it, which takes less computing."""
     enough = share * hypervolume(front, reference) * (1 - 1e-12)
     growing = _Grid.of(front, reference) or _Any(front, reference)
     alone = np.prod(np.maximum(reference - front, 0.0), axis=1)
@@ -177,7 +180,7 @@ def greedily(front: FloatArray, reference: FloatArray, share: float = 1.0) -> It
         gain = growing.gain(k)
         if gain <= 0:
             continue
-        if bounds and (-gain, k) > bounds[0]:
+        if bounds and (-gain, k) > bounds[0] and gain < (1 - slack) * -bounds[0][0]:
             heapq.heappush(bounds, (-gain, k))
             continue
         growing.add(k)
@@ -238,15 +241,17 @@ class _Grid:
 
     def _block(self, k: int) -> tuple[slice, slice]:
         i, j, height = self._row[k], self._column[k], self._height[k]
-        last_row = i + int(self._depth[i:, j].searchsorted(height))
-        last_column = j + int(self._depth[i, j:].searchsorted(height))
+        depth = self._depth
+        last_row = i + depth[i:, j].searchsorted(height)
+        last_column = j + depth[i, j:].searchsorted(height)
         return slice(i, last_row), slice(j, last_column)
 
     def gain(self, k: int) -> float:
         """Hypervolume that row `k` would add."""
         rows, columns = self._block(k)
-        added = np.maximum(self._height[k] - self._depth[rows, columns], 0.0)
-        return float(self._rows[rows] @ added @ self._columns[columns])
+        added = self._height[k] - self._depth[rows, columns]
+        np.maximum(added, 0.0, out=added)
+        return float(self._rows[rows].dot(added).dot(self._columns[columns]))
 
     def add(self, k: int) -> None:
         """Take row `k` in."""

@@ -3,7 +3,9 @@
 Candidates are the designs an archive search finds in the model. What measured figures differ by from
 modelled ones is learned (`surrogate.Residual`); the next proposal is the candidate that then promises the
 largest gain of hypervolume, designs that are still being measured taken at what is promised of them. It
-depends on the problem, the seed and the trials told, and on nothing else.
+depends on the problem, the seed and the trials before it: which are told by then, and which are running. So one
+worker with a deterministic evaluator repeats itself, while among several the order in which their trials end
+shapes what is asked next. To wait for all that run before asking would make them one worker.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Pool:
         self.violation: FloatArray = np.empty(0)
         self.known: NDArray[np.bool_] = np.empty(0, dtype=bool)
         self._lessons: FloatArray = np.empty((0, 0))
-        self._learned_at: FloatArray = np.empty((0, 0))
+        self._looked: IntArray = np.empty(0, dtype=np.int64)
         self._surrogate: Surrogate | None = None
         self._nearest = Nearest()
 
@@ -70,12 +70,12 @@ class Pool:
         )
         self.coordinates[rows], self.violation[rows], self.known[rows] = outcome.coordinates, excess, True
         lessons = self.prior.lessons(self.points[rows], outcome, self.forms[rows])
-        place = self.place[rows]
         self._lessons = np.vstack([self._lessons, lessons]) if len(self._lessons) else lessons
-        self._learned_at = np.vstack([self._learned_at, place]) if len(self._learned_at) else place
+        self._looked = np.append(self._looked, rows)
         if not np.isfinite(self._lessons).any(axis=0).all():
             return
-        self._surrogate = Surrogate(self.features, self._learned_at, self._lessons)
+        place = self.place[self._looked]
+        self._surrogate = Surrogate(self.features, place, self._lessons, *self._near(self._looked))
         self._expect(np.flatnonzero(~self.known))
 
     def feasible(self) -> IntArray:
@@ -104,11 +104,21 @@ class Pool:
             np.minimum(lag, behind, out=lag)
         return np.asarray(lag + np.maximum(self.violation[rows], 0))
 
+    def hopes(self, rows: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Coordinates and violation of some rows, each at the best that its neighbours allow."""
+        if self._surrogate is None:
+            return self.coordinates[rows], self.violation[rows]
+        learned = self._surrogate.predict(self.place[rows], *self._near(rows), hopeful=True)
+        return self.prior.expected(self.forms[rows], learned)
+
     def _expect(self, rows: IntArray) -> None:
         """What is expected of some rows, by all that was learned so far."""
         if self._surrogate is None or not len(rows):
             return
-        self._nearest.grow(self.place, self._learned_at)
-        nearest, squared = self._nearest.index[rows], self._nearest.squared[rows]
-        learned = self._surrogate.predict(self.place[rows], nearest, squared)
+        learned = self._surrogate.predict(self.place[rows], *self._near(rows))
         self.coordinates[rows], self.violation[rows] = self.prior.expected(self.forms[rows], learned)
+
+    def _near(self, rows: IntArray) -> tuple[IntArray, FloatArray]:
+        """Which of the designs looked at are nearest to some rows, (n, k), and how far off, squared."""
+        self._nearest.grow(self.place, self.place[self._looked])
+        return self._nearest.index[rows], self._nearest.squared[rows]

@@ -97,10 +97,12 @@ class ClosedForms:
         self._own = tuple(o.name for o in problem.objectives if o.name in _OWN)
         self._closed = tuple(o.name for o in problem.objectives if o.name in _CLOSED)
         self._memory = _PlainPlans(problem)
-        self._n_hints = len(self._memory.names)
+        n_plans, n_parts = len(self._memory.plans), len(self._memory.largest)
+        self._doublings = slice(_N_FORMS + 1, _N_FORMS + 1 + n_plans)
+        self._parts = slice(self._doublings.stop, self._doublings.stop + n_parts)
 
     def forms(self, points: IntArray) -> FloatArray:
-        """Columns: see `_Forms`, then hints, then the objectives that are closed forms."""
+        """Columns: see `_columns`."""
         found: FloatArray | None = None
         for rows, design in self.problem.lattice.tables(points):
             columns = np.broadcast_arrays(*self._columns(design), np.empty(len(rows)))[:-1]
@@ -144,13 +146,16 @@ class ClosedForms:
             design.staged_share,
             work.forward_per_token("causal"),
             *self._memory.doublings(constant),
+            *self._memory.parts(constant),
             *(closed[name]() for name in self._closed),
         ]
 
     def hints(self, forms: FloatArray) -> FloatArray:
-        """How far plain plans are from the memory limit, sharply, and how far heads can be split."""
-        doublings = forms[:, _N_FORMS + 1 : _N_FORMS + 1 + self._n_hints]
-        return np.clip(SHARP * doublings, -1, 1)
+        """How far plain plans are from the memory limit, sharply, which of them fit, and into how many equal
+        parts a design can be cut."""
+        doublings = forms[:, self._doublings]
+        fits = np.where(doublings > 0, 1.0, -1.0)
+        return np.hstack([np.clip(SHARP * doublings, -1, 1), fits, forms[:, self._parts]])
 
     def lessons(self, points: IntArray, outcome: Outcome, forms: FloatArray) -> FloatArray:
         """Log of how many times slower, what stands beside time, and doublings of memory beyond plain plans."""
@@ -190,6 +195,15 @@ class ClosedForms:
         plain = forms[:, _N_FORMS]
         return np.stack(columns, axis=1), np.where(plain <= 0, plain, plain + learned[:, -1])
 
+    def _first_fit(self, forms: FloatArray) -> FloatArray:
+        """Doublings of memory over the limit, by the plain plan of least recompute that fits; by the least
+        where none does."""
+        doublings, found = forms[:, self._doublings], forms[:, _N_FORMS]
+        n_least, n = self._memory.n_least, doublings.shape[1]
+        for k in reversed([*range(n_least, n), *range(n_least)]):
+            found = np.where(doublings[:, k] <= 0, doublings[:, k], found)
+        return found
+
     def _ideal(self, forms: FloatArray) -> FloatArray:
         """Seconds per token with every operation at the peak rate."""
         return forms[:, 0] * self._least_seconds_per_flop
@@ -205,10 +219,7 @@ class ClosedForms:
         n_tokens = np.maximum(n_tokens, 1.0)
         gpu_hours = n_tokens * seconds * hardware.n_gpus / (3600 * hardware.goodput)
         served = self._serving.tokens if self._serving is not None else None
-        closed = {
-            name: (lambda k=k: forms[:, _N_FORMS + 1 + self._n_hints + k])
-            for k, name in enumerate(self._closed)
-        }
+        closed = {name: (lambda k=k: forms[:, self._parts.stop + k]) for k, name in enumerate(self._closed)}
         return {
             **closed,
             "loss": lambda: quality.loss(
@@ -230,7 +241,7 @@ class ClosedForms:
             "mfu": lambda: per_token * self._least_seconds_per_flop / seconds,
             "step_seconds": lambda: seconds,
             "energy_kwh": lambda: n_tokens * seconds,
-            "peak_device_bytes": lambda: np.ones(len(forms)),
+            "peak_device_bytes": lambda: np.exp2(self._first_fit(forms)),
         }
 
 
@@ -270,15 +281,37 @@ class _PlainPlans:
         least, modes = blocks[-1], blocks[:-1]
         self.plans = [(least, rows) for rows in layouts] + [(mode, rank["data"]) for mode in modes]
         self.n_least = len(layouts)
-        self.names = [f"{i}" for i in range(len(self.plans))] + (["split"] if len(self.splits) > 1 else [])
+        largest = {"heads": self.splits, "depth": column["pipeline_parallel"]}
+        largest["batch"] = column["data_parallel"] * column["micro_batch"]
+        self.largest = {
+            name: int(np.log2(values.max())) for name, values in largest.items() if values.max() > 1
+        }
+        """Of what plans cut into parts, the most doublings of their number."""
 
-    def doublings(self, design: Design) -> list[Num]:
-        """log2 of memory over the limit: of whichever plan needs least, of each plan; and the tensor split."""
+    def parts(self, design: Design) -> list[Num]:
+        """How many times heads, depth and batch can be halved evenly, as far as plans do, from -1 to 1.
+
+        Where a part more would be uneven, another plan becomes the best.
+        """
+        halved = {
+            "heads": np.log2(self.splits[self._split(design)]),
+            "depth": _halvings(design.n_layers),
+            "batch": _halvings(self.setting.global_batch(design)),
+        }
+        return [2 * np.minimum(halved[name], most) / most - 1 for name, most in self.largest.items()]
+
+    def _split(self, design: Design) -> IntArray:
+        """Which of the tensor splits is the widest that leaves heads whole."""
         split = np.zeros(np.shape(np.asarray(design.d_model) * design.n_heads), dtype=np.int64)
         heads, kv = np.asarray(design.n_heads), np.asarray(design.n_kv_heads)
         for k, tensor in enumerate(self.splits):
             whole = (heads % tensor == 0) & ((kv % tensor == 0) | (tensor % np.maximum(kv, 1) == 0))
             split = np.where(whole, k, split)
+        return split
+
+    def doublings(self, design: Design) -> list[Num]:
+        """log2 of memory over the limit: of whichever plan needs least, then of each plan."""
+        split = self._split(design)
         found = []
         for template, rows in self.plans:
             plan = self._plan(template, rows[split], design)
@@ -287,9 +320,14 @@ class _PlainPlans:
             over = np.log2(np.asarray(peak_device_bytes(design, plan)) / self.limit)
             found.append(np.where(laid_out, np.clip(over, -MOST_DOUBLINGS, MOST_DOUBLINGS), MOST_DOUBLINGS))
         least: FloatArray = np.minimum.reduce(found[: self.n_least])
-        hints = [split / max(len(self.splits) - 1, 1) / SHARP] if len(self.splits) > 1 else []
-        return [least, *found, *hints]
+        return [least, *found]
 
     def _plan(self, template: Plan, numbers: FloatArray, design: Design) -> Plan:
         named = dict(zip(NUMERIC, numbers.T, strict=True))
         return template.with_(**named, global_batch=self.setting.global_batch(design))
+
+
+def _halvings(values: Num) -> FloatArray:
+    """How many times whole numbers can be halved."""
+    whole = np.rint(np.asarray(values)).astype(np.int64)
+    return np.asarray(np.log2(whole & -whole))

@@ -51,7 +51,9 @@ class Search:
     seed: int
     n_lattice: int
     model_evaluations: int
-    """Designs the sampler looked at inside itself."""
+    """Designs the sampler looked at inside itself: the full model, every plan."""
+    model_weighed: int
+    """Designs it weighed without looking at them: closed forms and a surrogate."""
     hypervolume: float
     hypervolume_exact: float
     hypervolume_share: float
@@ -299,6 +301,7 @@ class _Run:
             seed=self.seed,
             n_lattice=lattice.size,
             model_evaluations=int(getattr(self.sampler, "model_evaluations", 0)),
+            model_weighed=int(getattr(self.sampler, "model_weighed", 0)),
             hypervolume=hypervolume,
             hypervolume_exact=ruler.hypervolume if ruler else 0.0,
             hypervolume_share=hypervolume / ruler.hypervolume if ruler else 0.0,

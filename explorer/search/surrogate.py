@@ -18,6 +18,8 @@ RIDGE = 1e-6
 RIDGES = (1e-6, 1e-4, 1e-2, 1.0)
 """Among these the one that predicts measured figures best is chosen: they are noisy and few."""
 NEIGHBOURS = 4
+NEAR = 1e-4
+"""Squared distance within which all neighbours count alike."""
 SAME = 1e-9
 HINT_WEIGHT = 0.5
 _CHUNK = 4096
@@ -105,10 +107,19 @@ class Nearest:
 class Surrogate:
     """Predicts columns (n, q) of evaluated designs for others, by their places (see `Features`).
 
-    A column that is unknown of some designs (NaN: no plan runs them) is taken at its median there.
+    A column that is unknown of some designs (NaN: no plan runs them) is taken at its median there. A column
+    that jumps between levels follows no trend: neighbours alone tell it, where that errs less for the designs
+    that are known. `nearest` (n, k) are the nearest known rows of each, itself first, `squared` how far off.
     """
 
-    def __init__(self, features: Features, place: FloatArray, values: FloatArray) -> None:
+    def __init__(
+        self,
+        features: Features,
+        place: FloatArray,
+        values: FloatArray,
+        nearest: IntArray,
+        squared: FloatArray,
+    ) -> None:
         self._features = features
         unknown = np.isnan(values)
         if unknown.any():
@@ -117,21 +128,35 @@ class Surrogate:
         gram = x.T @ x + RIDGE * len(x) * np.eye(x.shape[1])
         self._weights: FloatArray = np.asarray(np.linalg.solve(gram, x.T @ values), dtype=np.float64)
         self._rest: FloatArray = values - x @ self._weights
+        by_trend, alone = (np.abs(v - _mean(v, nearest[:, 1:], squared[:, 1:])) for v in (self._rest, values))
+        jumps = alone.mean(axis=0) < by_trend.mean(axis=0)
+        self._weights[:, jumps], self._rest[:, jumps] = 0.0, values[:, jumps]
         # What never varies (hours, where their limit binds) must not be predicted to vary by rounding.
         self._same = np.ptp(values, axis=0) < SAME
         self._level: FloatArray = values.mean(axis=0)
 
-    def predict(self, place: FloatArray, nearest: IntArray, squared: FloatArray) -> FloatArray:
-        """(n, q) at `place`, whose nearest known rows (n, k) are so far off, squared."""
+    def predict(
+        self, place: FloatArray, nearest: IntArray, squared: FloatArray, hopeful: bool = False
+    ) -> FloatArray:
+        """(n, q) at `place`, whose nearest known rows (n, k) are so far off, squared; `hopeful` takes the
+        neighbour that says least instead of their mean."""
         out = np.empty((len(place), self._rest.shape[1]))
         for start in range(0, len(place), _CHUNK):
             some = slice(start, start + _CHUNK)
             trend = self._features.expand(place[some]) @ self._weights
-            weight = 1 / (squared[some] + 1e-4)
-            weight /= weight.sum(axis=1, keepdims=True)
-            found = trend + np.einsum("nk,nkq->nq", weight, self._rest[nearest[some]])
+            if hopeful:
+                found = trend + self._rest[nearest[some]].min(axis=1)
+            else:
+                found = trend + _mean(self._rest, nearest[some], squared[some])
             out[some] = np.where(self._same, self._level, found)
         return out
+
+
+def _mean(values: FloatArray, nearest: IntArray, squared: FloatArray) -> FloatArray:
+    """(n, q) mean of the rows `nearest` (n, k), by how near they are."""
+    weight = 1 / (squared + NEAR)
+    weight /= np.maximum(weight.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    return np.asarray(np.einsum("nk,nkq->nq", weight, values[nearest]))
 
 
 class Residual:

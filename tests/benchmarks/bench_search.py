@@ -5,11 +5,12 @@
 Part one enumerates lattices of rising size. Part two gives, for every study with two and with three
 objectives, k* (the fewest trials that can reach 99.9% of the exact hypervolume: picks from the exact front by
 hypervolume gained), the trials `auto` takes over ten seeds, and how much it looked at. Part three gives the
-share of the exact hypervolume after 20, 100, 300 and 1,000 trials, and CPU seconds, of every sampler on one
-study; a run that has spent its limit of CPU seconds stops there, which leaves later columns empty. Part four is
-`auto` on the budgets of `varied.yaml`, unlike the studies. `--quick` leaves the slow samplers out, `--part` runs some
-parts alone; `--markdown` writes the parts that ran into the README between its markers. pymoo and Optuna's GP (which
-needs PyTorch) are compared where they are installed.
+share of the exact hypervolume after 20, 100, 300 and 1,000 trials, and CPU seconds, of every sampler on every
+study with two and with three objectives; a run that has spent `--seconds` of CPU stops there, and a dash stands
+for the trials that not every seed reached. It takes hours: `--sampler` runs some alone, and `--keep FILE` keeps
+every finished run, to go on from there. Part four is `auto` on the budgets of `varied.yaml`, unlike the studies.
+`--part` runs some parts alone; `--markdown` writes the parts that ran into the README between its markers. pymoo
+and Optuna's GP (which needs PyTorch) are compared where they are installed.
 """
 
 from __future__ import annotations
@@ -21,14 +22,13 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 # ruff: noqa: E402
+import compared
 import numpy as np
 import optuna
 from ruamel.yaml import YAML
@@ -38,8 +38,6 @@ from explorer.search.auto import AutoSampler
 from explorer.search.exact import exact_front
 from explorer.search.front import Objective, Ruler, greedy
 from explorer.search.problem import Problem
-from explorer.search.samplers import make
-from explorer.search.variables import Variables
 
 HERE = Path(__file__).parent
 STUDIES = tuple(HERE.parents[1] / "studies" / f"{name}.yaml" for name in ("one-gpu", "one-node", "cluster"))
@@ -50,11 +48,8 @@ README = HERE.parents[1] / "README.md"
 END = "<!-- speed:end -->"
 THIRD = ("", "n_params", "kv_cache_bytes")
 """Third objective beside the budget's own two; empty for none."""
-AT = (20, 100, 300, 1000)
-SLOW = ("tpe", "tpe-independent", "gp")
 MOST_SECONDS = 300.0
-"""CPU seconds after which a run is stopped."""
-NAMES = ("random", "nsga2", "nsga3", "tpe", "tpe-independent", "gp")
+"""CPU seconds after which a run of a sampler is stopped."""
 ENOUGH = 0.999
 Row = tuple[str, ...]
 
@@ -63,7 +58,13 @@ def main() -> int:
     """Prints the tables; 1 where `auto` takes more than 1.3 k* trials (median) or 2 k* (any seed)."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--seeds", type=int, default=3, help="seeds of the other samplers")
-    parser.add_argument("--quick", action="store_true", help="without TPE and GP")
+    parser.add_argument(
+        "--sampler", action="append", choices=compared.NAMES, help="only this one; may be repeated"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=MOST_SECONDS, help="CPU seconds a sampler's run may take"
+    )
+    parser.add_argument("--keep", type=Path, help="file of finished runs of samplers")
     parser.add_argument("--markdown", action="store_true", help="write the tables into the README")
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part; may be repeated")
     asked = parser.parse_args()
@@ -76,8 +77,14 @@ def main() -> int:
         ),
         "samplers": (
             f"Share of the exact hypervolume by trials, median of {asked.seeds} seeds; a run stops after "
-            f"{MOST_SECONDS:.0f} CPU seconds",
-            lambda: _samplers(asked.seeds, asked.quick),
+            f"{asked.seconds:.0f} CPU seconds, and — stands for trials that not every seed reached",
+            lambda: compared.table(
+                (problem_of(study, third) for study in STUDIES for third in THIRD[:2]),
+                asked.sampler or compared.NAMES,
+                asked.seeds,
+                asked.seconds,
+                asked.keep,
+            ),
         ),
         "varied": (
             f"`auto` on budgets unlike the studies, to {ENOUGH:.1%}, {asked.seeds} seeds",
@@ -144,14 +151,14 @@ def _exact() -> Iterator[Row]:
 def _auto(problems: Iterator[Problem], n_seeds: int) -> Iterator[Row]:
     yield (
         "study", "objectives", "k*", "trials (median)", "trials (worst)", "share at k*", "CPU s", "looked at",
-        "within 1.3 k* and 2 k*",
+        "weighed", "within 1.3 k* and 2 k*",
     )  # fmt: skip
     for problem in problems:
         exact = exact_front(problem)
         ruler = Ruler.of(exact.coordinates)
         fewest = len(greedy(exact.coordinates, ruler.reference, ENOUGH))
         asked = 2 * fewest + 1
-        hits, seconds, shares, looked = [], [], [], 0
+        hits, seconds, shares, looked, weighed = [], [], [], 0, 0
         for seed in range(n_seeds):
             start = time.process_time()
             sampler = AutoSampler(problem, seed=seed)
@@ -159,7 +166,7 @@ def _auto(problems: Iterator[Problem], n_seeds: int) -> Iterator[Row]:
             for k in range(asked):
                 points.append(sampler.point(k))
                 spent.append(time.process_time() - start)
-            looked = max(looked, sampler.model_evaluations)
+            looked, weighed = max(looked, sampler.model_evaluations), max(weighed, sampler.model_weighed)
             outcome = problem.outcome(np.array(points))
             curve = ruler.curve(outcome.coordinates, outcome.feasible)
             hits.append(_trials_to(curve))
@@ -172,85 +179,8 @@ def _auto(problems: Iterator[Problem], n_seeds: int) -> Iterator[Row]:
         yield (
             problem.name, _goals(problem), str(fewest), *told, f"{np.median(shares):.2%}",
             f"{np.median(seconds):.2f}", f"{looked:,} ({looked / problem.lattice.size:.2%})",
-            "yes" if good else "no",
+            f"{weighed:,} ({weighed / problem.lattice.size:.1%})", "yes" if good else "no",
         )  # fmt: skip
-
-
-def _samplers(n_seeds: int, quick: bool) -> Iterator[Row]:
-    yield "objectives", "sampler", *(f"{n:,} trials" for n in AT), "CPU s per 100 trials"
-    for third in THIRD[:2]:
-        problem = problem_of(STUDIES[1], third)
-        ruler = Ruler.of(exact_front(problem).coordinates)
-        for name in ("auto", *NAMES):
-            if name == "gp" and find_spec("torch") is None:
-                yield _goals(problem), name, *("-" for _ in AT), "needs PyTorch, not installed"
-            elif not (quick and name in SLOW):
-                yield _line(problem, name, [_optuna(problem, name, seed, ruler) for seed in range(n_seeds)])
-        if find_spec("pymoo"):
-            runs = [_pymoo(problem, seed, ruler) for seed in range(n_seeds)]
-            yield _line(problem, "pymoo NSGA-II, vectorised", runs)
-        else:
-            yield _goals(problem), "pymoo NSGA-II", *("-" for _ in AT), "pymoo is not installed"
-
-
-def _optuna(problem: Problem, name: str, seed: int, ruler: Ruler) -> tuple[np.ndarray, float]:
-    """Curve of shares, and CPU seconds per 100 trials."""
-    trials = max(AT)
-    variables = Variables(problem.lattice)
-    start = time.process_time()
-    sampler, batch = make(name, problem, seed)
-    study = optuna.create_study(directions=[o.direction for o in problem.objectives], sampler=sampler)
-    coordinates, feasible, told = [], [], 0
-    while told < trials and time.process_time() - start < MOST_SECONDS:
-        asked = [study.ask(variables.distributions) for _ in range(min(batch, trials - told))]
-        outcome = problem.outcome(variables.points([t.params for t in asked]))
-        for row, trial in enumerate(asked):
-            for limit, excess in outcome.constraints.items():
-                trial.set_constraint(limit, float(excess[row]))
-            study.tell(trial, outcome.figures[row].tolist())
-        coordinates.append(outcome.coordinates)
-        feasible.append(outcome.feasible)
-        told += len(asked)
-    seconds = (time.process_time() - start) * 100 / told
-    return ruler.curve(np.vstack(coordinates), np.concatenate(feasible)), seconds
-
-
-def _pymoo(problem: Problem, seed: int, ruler: Ruler) -> tuple[np.ndarray, float]:
-    """NSGA-II on lattice indices, a generation evaluated at once."""
-    from pymoo.algorithms.moo.nsga2 import NSGA2
-    from pymoo.core.problem import Problem as PymooProblem
-    from pymoo.operators.repair.rounding import RoundingRepair
-    from pymoo.operators.sampling.rnd import IntegerRandomSampling
-    from pymoo.optimize import minimize
-
-    lattice, variables = problem.lattice, Variables(problem.lattice)
-    seen: list[tuple[np.ndarray, np.ndarray]] = []
-
-    class Indices(PymooProblem):
-        def __init__(self) -> None:
-            super().__init__(
-                n_var=len(lattice.sizes), n_obj=len(problem.objectives), n_ieq_constr=1,
-                xl=np.zeros(len(lattice.sizes)), xu=np.array(lattice.sizes) - 1, vtype=int,
-            )  # fmt: skip
-
-        def _evaluate(self, x: np.ndarray, out: dict[str, Any], *args: object, **kwargs: object) -> None:
-            outcome = problem.outcome(variables.mended(x.astype(np.int64)))
-            seen.append((outcome.coordinates, outcome.feasible))
-            out["F"], out["G"] = np.nan_to_num(outcome.coordinates, posinf=1e9), outcome.violation[:, None]
-
-    start = time.process_time()
-    algorithm = NSGA2(pop_size=50, sampling=IntegerRandomSampling(), repair=RoundingRepair())
-    minimize(Indices(), algorithm, ("n_eval", max(AT)), seed=seed)
-    seconds = (time.process_time() - start) * 100 / max(AT)
-    return ruler.curve(np.vstack([c for c, _ in seen]), np.concatenate([f for _, f in seen])), seconds
-
-
-def _line(problem: Problem, name: str, runs: list[tuple[np.ndarray, float]]) -> Row:
-    curves = [curve for curve, _ in runs]
-    shares = [
-        f"{np.median([c[n - 1] for c in curves]):.2%}" if min(map(len, curves)) >= n else "" for n in AT
-    ]
-    return _goals(problem), name, *shares, f"{np.median([s for _, s in runs]):.2f}"
 
 
 def _trials_to(curve: np.ndarray) -> float:

@@ -8,12 +8,13 @@ from search_toy import Toy
 
 import explorer
 from explorer.catalog.metrics import METRICS
+from explorer.design import Design
 from explorer.search.auto import AutoSampler
 from explorer.search.exact import exact_front
 from explorer.search.front import Objective, Ruler
 from explorer.search.prior import NoPrior
 from explorer.search.problem import Problem
-from explorer.search.surrogate import NEIGHBOURS, Nearest
+from explorer.search.surrogate import NEIGHBOURS, Features, Nearest, Surrogate
 
 
 def problem(memory="24GB", gpus=4, **objectives):
@@ -106,3 +107,47 @@ def test_auto_comes_close_where_memory_is_tight_and_where_it_is_not(memory):
     outcome = small.outcome(np.array([sampler.point(k) for k in range(150)]))
     assert ruler.share(outcome.coordinates[outcome.feasible]) > 0.99
     assert sampler.model_evaluations <= 0.01 * small.lattice.size
+
+
+def test_a_figure_that_jumps_is_told_by_neighbours_and_hope_is_the_least_of_them():
+    small = problem()
+    features = Features(small)
+    place = features.place(drawn(small.lattice, 400, seed=5))
+    nearest = Nearest()
+    nearest.grow(place, place[:300])
+    smooth = place[:, 0] + place[:, 1] ** 2
+    values = np.column_stack([smooth, np.where(place[:, 1] > 0, 5.0, 2.0)])
+    model = Surrogate(features, place[:300], values[:300], nearest.index[:300], nearest.squared[:300])
+    found = model.predict(place[300:], nearest.index[300:], nearest.squared[300:])
+    np.testing.assert_allclose(found[:, 0], smooth[300:], atol=1e-3)
+    assert found[:, 1].min() >= 2 - 1e-9
+    assert found[:, 1].max() <= 5 + 1e-9
+    hoped = model.predict(place[300:], nearest.index[300:], nearest.squared[300:], hopeful=True)
+    assert set(np.round(hoped[:, 1], 9)) == {2.0, 5.0}
+    assert (hoped <= found + 1e-9).all()
+
+
+def test_halves_of_heads_depth_and_batch_are_told_as_far_as_plans_cut_them():
+    small = problem()
+    memory = small.prior._memory
+    # Four GPUs: tensor and pipeline up to 4, data up to 4 of micro-batches up to 64.
+    assert memory.largest == {"heads": 2, "depth": 2, "batch": 8}
+    design = Design(context_length=1024, d_model=512, n_layers=np.array([5.0, 6.0, 8.0, 16.0]), n_heads=8, n_kv_heads=4,
+                    d_head=64, d_ff=1792, vocab_size=32000)  # fmt: skip
+    heads, depth, batch = memory.parts(design)
+    np.testing.assert_array_equal(depth, [-1, 0, 1, 1])
+    assert float(np.max(heads)) == 1
+    assert float(np.max(batch)) == -0.5  # 500 sequences: halved twice, of eight times
+
+
+def test_what_was_weighed_and_what_was_looked_at_are_counted_apart():
+    small = problem()
+    weighed, looked = set(), set()
+    forms, outcome = small.prior.forms, small.outcome
+    small.prior.forms = lambda p: (weighed.update(small.lattice.keys(p).tolist()), forms(p))[1]
+    small.outcome = lambda p: (looked.update(small.lattice.keys(p).tolist()), outcome(p))[1]
+    sampler = AutoSampler(small, seed=0)
+    for k in range(200):
+        sampler.point(k)
+    assert sampler.model_evaluations == len(looked)
+    assert sampler.model_weighed == len(weighed | looked) - len(looked)

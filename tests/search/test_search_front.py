@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from explorer.search.front import Archive, Objective, Ruler, greedy, hypervolume, knee, nondominated
+from explorer.search.front import Archive, Objective, Ruler, greedily, greedy, hypervolume, knee, nondominated
 
 clouds = arrays(np.float64, st.tuples(st.integers(1, 30), st.integers(1, 3)), elements=st.integers(0, 9))
 
@@ -61,6 +61,22 @@ def test_an_archive_grows_to_the_front_and_its_hypervolume(points):
     np.testing.assert_allclose(archive.hypervolume, hypervolume(points, reference))
     front = points[nondominated(points)]
     assert sorted(map(tuple, archive.front)) == sorted(map(tuple, front))
+
+
+@pytest.mark.parametrize("m", [2, 3])
+def test_with_slack_every_pick_gains_nearly_as_much_as_the_best_would(m):
+    rng = np.random.default_rng(m)
+    front = rng.random((200, m))
+    front = front[nondominated(front)]
+    reference = np.full(m, 1.1)
+    taken: list[int] = []
+    for k in greedily(front, reference, slack=0.2):
+        before = hypervolume(front[taken], reference)
+        gains = [hypervolume(front[[*taken, j]], reference) - before for j in range(len(front))]
+        assert gains[k] >= 0.8 * max(gains) - 1e-12
+        taken.append(k)
+    assert len(set(taken)) == len(taken)
+    assert hypervolume(front[taken], reference) == pytest.approx(hypervolume(front, reference))
 
 
 @pytest.mark.parametrize("m", [2, 3])

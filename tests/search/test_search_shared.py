@@ -1,8 +1,11 @@
 """A study in a storage: lost trials come back, failures stay failures, nobody takes what is not theirs."""
 
 import json
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -21,6 +24,7 @@ from explorer.search.shared import SharedStudy, ended, open_storage, proposals
 from explorer.search.storage import journal_storage
 from explorer.search.study import evaluate_for, explore
 from explorer.search.surrogate import Features, Residual
+from explorer.search.variables import Variables
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 IDENTITY = {"problem": {"limit": 2e9, "compute": 3e20}, "sampler": "auto", "seed": 0}
@@ -258,3 +262,40 @@ def test_every_storage_gives_the_same_tables(tmp_path):
     journal, database = found(str(tmp_path / "a.log")), found(f"sqlite:///{tmp_path}/a.db")
     assert journal.trials.to_csv() == database.trials.to_csv()
     assert journal.front.to_csv() == database.front.to_csv()
+
+
+def told_by_two_processes(where, kind, trials):
+    line = [sys.executable, str(Path(__file__).with_name("search_worker.py")), kind, str(where), str(trials)]
+    workers = [subprocess.Popen(line) for _ in range(2)]
+    assert [worker.wait(timeout=300) for worker in workers] == [0, 0]
+    study = optuna.load_study(study_name="toy", storage=open_storage(where))
+    told = study.trials
+    assert [t.state.name for t in told] == ["COMPLETE"] * trials
+    assert len({tuple(t.params.values()) for t in told}) == trials
+    return told
+
+
+def test_two_processes_without_an_evaluator_ask_for_what_one_would_have_asked(tmp_path):
+    told = told_by_two_processes(tmp_path / "a.log", "modelled", 40)
+    toy = Toy()
+    alone = AutoSampler(toy, seed=0)
+    expected = Variables(toy.lattice).params(np.array([alone.point(k) for k in range(40)]))
+    assert [t.params for t in told] == expected
+
+
+def test_two_processes_with_an_evaluator_repeat_nothing_and_find_as_good_a_front(tmp_path):
+    told = told_by_two_processes(tmp_path / "a.log", "measured", 40)
+    toy = Toy()
+    alone = explore(
+        toy, trials=40, seed=0, evaluator=lambda design: {"loss": design["loss"] + 0.01 * design["n_layers"]}
+    )
+    # Every figure is the evaluator's own, whoever asked for it and when.
+    table = toy.columns(Variables(toy.lattice).points([t.params for t in told]))
+    measured = table["loss"] + 0.01 * table["n_layers"]
+    np.testing.assert_allclose([t.values[0] for t in told], measured)
+    # What the two learned, one process learned too, though it was told in another order.
+    coordinates = np.stack([measured, -np.log2(table["context_length"])], axis=1)[table["feasible"]]
+    rows = alone.trials[alone.trials["feasible"]]
+    others = np.stack([rows["loss"], -np.log2(rows["context_length"])], axis=1)
+    ruler = Ruler.of(others[nondominated(others)])
+    assert ruler.share(coordinates) > 0.98
