@@ -32,6 +32,7 @@ import compared
 import numpy as np
 import optuna
 from ruamel.yaml import YAML
+from tables import Row, show, write
 
 import explorer
 from explorer.search.auto import AutoSampler
@@ -44,14 +45,11 @@ STUDIES = tuple(HERE.parents[1] / "studies" / f"{name}.yaml" for name in ("one-g
 LEVERS = HERE / "levers.yaml"
 VARIED = HERE / "varied.yaml"
 PARTS = ("exact", "auto", "samplers", "varied")
-README = HERE.parents[1] / "README.md"
-END = "<!-- speed:end -->"
 THIRD = ("", "n_params", "kv_cache_bytes")
 """Third objective beside the budget's own two; empty for none."""
 MOST_SECONDS = 300.0
 """CPU seconds after which a run of a sampler is stopped."""
 ENOUGH = 0.999
-Row = tuple[str, ...]
 
 
 def main() -> int:
@@ -95,9 +93,9 @@ def main() -> int:
     for name in asked.part or PARTS:
         title, make_rows = parts[name]
         table = list(make_rows())
-        _show(title, table)
+        show(title, table)
         if asked.markdown:
-            _write(name, title, table)
+            write(name, title, table)
         if name == "auto":
             reached = all(row[-1] == "yes" for row in table[1:])
     return 0 if reached else 1
@@ -187,28 +185,6 @@ def _trials_to(curve: np.ndarray) -> float:
     """Trials until the curve reaches ENOUGH; infinite where it never does."""
     reached = np.flatnonzero(curve >= ENOUGH)
     return float(reached[0] + 1) if len(reached) else float("inf")
-
-
-def _show(title: str, table: list[Row]) -> None:
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    print(f"\n{title}")
-    for row in table:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    sys.stdout.flush()
-
-
-def _write(part: str, title: str, table: list[Row]) -> None:
-    """Put a part's table between its own markers in the README's block, or add it at the block's end."""
-    text = README.read_text("utf-8")
-    if END not in text:
-        raise SystemExit(f"{README} must hold the line {END}")
-    head, *rows = table
-    lines = [f"| {' | '.join(row)} |" for row in (head, tuple("---" for _ in head), *rows)]
-    begin, end = f"<!-- speed:{part} -->", f"<!-- speed:{part}:end -->"
-    new = f"{begin}\n{title}:\n\n" + "\n".join(lines) + f"\n{end}"
-    before, found, rest = text.partition(begin)
-    after = rest.partition(end)[2]
-    README.write_text(before + new + after if found else text.replace(END, f"\n{new}\n{END}"), "utf-8")
 
 
 if __name__ == "__main__":

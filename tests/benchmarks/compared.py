@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+from tables import Row
 
 from explorer.search.exact import exact_front
 from explorer.search.front import Ruler
@@ -33,7 +34,6 @@ NEEDS = {PYMOO: "pymoo", "gp": "torch"}
 """Libraries beside Optuna."""
 ONCE = ("gp",)
 """Run with one seed alone: a trial takes seconds."""
-Row = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
