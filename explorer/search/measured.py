@@ -10,6 +10,7 @@ shapes what is asked next. To wait for all that run before asking would make the
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,8 @@ CANDIDATES = 400
 """The model's best designs."""
 SPREAD = 400
 """Designs drawn from all over the lattice: where the model is far off, the best ones are not among its own."""
+PATIENCE_SECONDS, POLL_SECONDS = 10, 0.02
+"""How long a worker waits for others to have chosen: the first choice takes a search inside the model."""
 BLOCK = 100
 """Candidates are taken by so many, so that the model need not be asked before every proposal."""
 
@@ -51,40 +54,48 @@ class MeasuredSampler(AutoSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The candidate, not asked before, that promises most."""
-        before = [t for t in study.get_trials(deepcopy=False) if t.number < trial.number]
-        # Others may be writing their designs down, or died over it.
+        before = self._before(study, trial)
         n = len(self.variables.distributions)
         drawn = [t for t in before if len(t.params) == n]
         asked = [t for t in drawn if not is_lost(t)]
         told = [t for t in asked if t.state == TrialState.COMPLETE]
         running = [t for t in asked if not t.state.is_finished()]
-        # Workers that are choosing at this moment: they take the best candidates, this one the next best.
+        # Workers that died over choosing, or are slow: they take the best candidates, this one the next best.
         turn = sum(t.state == TrialState.RUNNING and len(t.params) < n for t in before)
         candidates = self._candidates(drawn)
         if len(told) < LEAST_TOLD:
             best = min(turn, len(candidates) - 1)
         else:
-            candidates = self._fresh(np.vstack([candidates, self._spread]), drawn)
+            spread = self._fresh(self._spread, self._points(drawn))
+            candidates = np.vstack([candidates, self._fresh(spread, candidates)])
             best = int(self._ranking(candidates, told, running)[min(turn, len(candidates) - 1)])
         return self.variables.params(candidates[best : best + 1])[0]
 
+    def _before(self, study: Study, trial: FrozenTrial) -> list[FrozenTrial]:
+        """The trials asked for before this one, each with its design: two that choose at once would choose the
+        same, so a worker waits for those that are choosing."""
+        n, patience = len(self.variables.distributions), time.monotonic() + PATIENCE_SECONDS
+        while True:
+            before = [t for t in study.get_trials(deepcopy=False) if t.number < trial.number]
+            choosing = any(t.state == TrialState.RUNNING and len(t.params) < n for t in before)
+            if not choosing or time.monotonic() > patience:
+                return before
+            time.sleep(POLL_SECONDS)
+
     def _candidates(self, asked: list[FrozenTrial]) -> IntArray:
         """The model's next best designs in its own order, those asked for left out."""
-        keys = self.problem.lattice.keys
-        taken = keys(self._points(asked)) if asked else np.empty(0, dtype=np.int64)
-        blocks = -(-(CANDIDATES + len(set(taken.tolist()))) // BLOCK)
+        taken = self._points(asked)
+        blocks = -(-(CANDIDATES + len(np.unique(taken, axis=0))) // BLOCK)
         n = min(BLOCK * blocks, self.problem.lattice.size)
         offered = np.array([self.point(k) for k in range(n)])
-        fresh = self._fresh(offered, asked)
+        fresh = self._fresh(offered, taken)
         # Every design of a small lattice may have been asked for: begin again.
         return fresh if len(fresh) else self.point(len(asked))[None]
 
-    def _fresh(self, points: IntArray, asked: list[FrozenTrial]) -> IntArray:
-        """Those of `points` that were not asked for."""
-        if not asked:
-            return points
+    def _fresh(self, points: IntArray, taken: IntArray) -> IntArray:
+        """Those of `points` that are not among `taken`."""
         keys = self.problem.lattice.keys
-        return points[~np.isin(keys(points), keys(self._points(asked)))]
+        return points[~np.isin(keys(points), keys(taken))]
 
     @cached_property
     def _spread(self) -> IntArray:
@@ -93,7 +104,9 @@ class MeasuredSampler(AutoSampler):
         shares = np.random.default_rng([self.seed, 0x737072]).random((4 * SPREAD, len(AXES)))
         drawn = (shares * lattice.sizes).astype(np.int64)
         drawn = drawn[lattice.valid(drawn)]
-        return drawn[self.problem.screen(drawn) <= 0][:SPREAD]
+        drawn = drawn[self.problem.screen(drawn) <= 0]
+        _, first = np.unique(lattice.keys(drawn), return_index=True)
+        return drawn[np.sort(first)][:SPREAD]
 
     def _points(self, trials: list[FrozenTrial]) -> IntArray:
         return self.variables.points([t.params for t in trials])
