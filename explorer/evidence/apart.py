@@ -95,7 +95,7 @@ def sweep(problem: Problem, design: Design) -> pd.DataFrame:
 def _memory_part(part: str) -> str:
     """What is neither state nor saved changes from moment to moment: over the contexts it is one part."""
     working = ("gradients", "logits and gradients", "temporaries")
-    return "gradients, working memory" if part in working else part
+    return "gradients, temporaries" if part in working else part
 
 
 def _flops_part(operation: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -37,6 +38,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pages")
     (folder / "report.html").write_text(report.render(make_result()), "utf-8")
     (folder / "large.html").write_text(report.render(make_result(n_trials=2_500, n_cloud=6_000)), "utf-8")
+    named = make_result(name="a-name-without-an-end-" * 4 + "x")
+    (folder / "named.html").write_text(report.render(named), "utf-8")
+    (folder / "long-names.html").write_text(report.compare([named, make_result(name="b" * 80)]), "utf-8")
     (folder / "infeasible.html").write_text(report.render(make_infeasible()), "utf-8")
     objectives = [{"minimize": "loss"}, {"maximize": "context_length"}, {"minimize": "kv_cache_bytes"}]
     three = replace(make_result(), budget=make_budget(objectives=objectives))
@@ -312,6 +316,26 @@ def test_paper_has_the_answer_on_its_first_sheet_in_readable_letters(browser: An
     one.context.close()
 
 
+def test_a_dark_page_prints_light_charts(browser: Any, folder: Path) -> None:
+    one = Opened(browser, folder / "report.html", color_scheme="dark")
+    ink = "getComputedStyle(document.querySelector('#fig-search svg text')).fill"
+    before = one.page.evaluate(ink)
+    # What stands once the handler's promises are settled is what a browser prints.
+    printed = one.page.evaluate(
+        f"async () => {{ dispatchEvent(new Event('beforeprint')); for (let k = 0; k < 999; k++) await 0; return {ink}; }}"
+    )
+    after = one.page.evaluate(
+        f"async () => {{ dispatchEvent(new Event('afterprint')); for (let k = 0; k < 999; k++) await 0; return {ink}; }}"
+    )
+    one.context.close()
+
+    def bright(colour: str) -> int:
+        return sum(map(int, re.findall(r"\d+", colour)[:3]))
+
+    assert bright(printed) < 384 < bright(before) == bright(after)
+    assert one.errors == []
+
+
 @pytest.mark.parametrize(
     ("question", "read"),
     [
@@ -351,8 +375,11 @@ def test_thousands_of_designs_open_and_brush(browser: Any, folder: Path) -> None
 
 
 @pytest.mark.parametrize("width", [390, 760])
-def test_narrow_screens_do_not_scroll_sideways(browser: Any, folder: Path, width: int) -> None:
-    one = Opened(browser, folder / "report.html")
+@pytest.mark.parametrize(
+    "name", ["report.html", "compare.html", "infeasible.html", "named.html", "long-names.html"]
+)
+def test_narrow_screens_do_not_scroll_sideways(browser: Any, folder: Path, width: int, name: str) -> None:
+    one = Opened(browser, folder / name)
     one.page.set_viewport_size({"width": width, "height": 800})
     assert one.page.evaluate("document.documentElement.scrollWidth") <= width
     one.context.close()

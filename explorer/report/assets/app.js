@@ -510,6 +510,8 @@
     });
     const redrawAll = () => { for (const holder of $$("[data-chart]")) if (holder.dataset.drawn) draw(holder); };
     dark.addEventListener("change", redrawAll);
+    // Paper is light; what is drawn before this handler's promises are settled is what is printed.
+    for (const [event, printing] of [["beforeprint", true], ["afterprint", false]]) addEventListener(event, () => { now.printing = printing; if (dark.matches) redrawAll(); });
     addEventListener("pointerup", follow);
     addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
     document.addEventListener("keydown", (event) => { if (event.key === "Escape") { tip.hidden = true; select([], null); } });

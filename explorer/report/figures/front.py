@@ -57,7 +57,7 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         .mark_line(interpolate="step-after", color="@muted", strokeWidth=1.25, strokeDash=[4, 3], clip=True)
         .encode(x=x, y=y, order=alt.Order("x:Q")),
         source.transform_filter("datum.front == 1")
-        .mark_point(filled=True, size=75 if len(facts.result.front) <= CROWD else 26, opacity=alt.expr("dim ? 0.25 : 1"), clip=True, tooltip=ROW)
+        .mark_point(filled=True, size=100 if len(facts.result.front) <= CROWD else 26, opacity=alt.expr("dim ? 0.25 : 1"), clip=True, tooltip=ROW)
         .encode(
             x=x,
             y=y,
@@ -73,7 +73,7 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         )
         .add_params(brush),
         source.transform_filter("datum.front == 1 && datum.outside == 1")
-        .mark_point(filled=True, size=26 if len(facts.result.front) <= CROWD else 8, color="@paper", clip=True, tooltip=ROW)
+        .mark_point(filled=True, size=32 if len(facts.result.front) <= CROWD else 8, color="@paper", clip=True, tooltip=ROW)
         .encode(x=x, y=y, shape=alt.Shape("staged:N", scale=alt.Scale(domain=[0, 1], range=["circle", "triangle-up"]), legend=None)),
         alt.Chart(alt.NamedData("selected"))
         .mark_point(filled=False, size=150, color="@hot", strokeWidth=2.5, clip=True, tooltip=ROW)
