@@ -7,6 +7,7 @@ import email
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -55,6 +56,27 @@ def test_every_file_of_the_package_is_in_the_wheel(wheel: zipfile.ZipFile) -> No
     ):  # fmt: skip
         assert needed in held
     assert any(name.endswith("licenses/LICENSE") for name in wheel.namelist())
+
+
+def test_the_source_archive_builds_the_same_wheel(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    def build(target: str, folder: Path) -> Path:
+        done = subprocess.run(
+            [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(tmp_path / target)],
+            cwd=folder, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        (path,) = (tmp_path / target).iterdir()
+        return path
+
+    with tarfile.open(build("sdist", ROOT)) as archive:
+        archive.extractall(tmp_path / "source", filter="data")
+    (folder,) = (tmp_path / "source").iterdir()
+    assert all((folder / name).is_file() for name in ("README.md", "CHANGELOG.md", "LICENSE", "CITATION.cff"))
+    assert (folder / "studies" / "one-node.yaml").is_file()
+    again = zipfile.ZipFile(build("wheel", folder))
+    records = [z.read(next(n for n in z.namelist() if n.endswith("/RECORD"))) for z in (wheel, again)]
+    # Every file with its digest.
+    assert records[0] == records[1]
 
 
 def test_the_wheel_names_the_program(wheel: zipfile.ZipFile) -> None:
