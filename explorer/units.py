@@ -80,6 +80,24 @@ def format_loss(row: Any, of: str = "loss") -> str:
     return f"{float(row[of]):.4f}" + (f" ({low:.3f} to {high:.3f}, median {mid:.3f})" if known else "")
 
 
+def at_most(share: float, digits: int = 2) -> str:
+    """A share as a percentage of so many digits that is never less: 0.000871 → `0.088%`."""
+    percent = 100 * share
+    if percent <= 0:
+        return "0%"
+    places = max(0, digits - 1 - math.floor(math.log10(percent)))
+    # What rounding alone put above a decimal is that decimal.
+    raised = math.ceil(round(percent * 10.0**places, 6)) / 10.0**places
+    text = f"{raised:.{places}f}"
+    return f"{text.rstrip('0').rstrip('.') if places else text}%"
+
+
+def at_least(share: float, decimals: int = 2) -> str:
+    """A share as a percentage that is never more: 0.99996 → `99.99%`."""
+    scale = 10**decimals
+    return f"{math.floor(round(100 * share * scale, 6)) / scale:.{decimals}f}%"
+
+
 def format_bytes(value: float, digits: int = 3) -> str:
     """`85899345920` → `80 GiB`; binary units throughout."""
     for suffix, scale in (("TiB", TIB), ("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):

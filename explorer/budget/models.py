@@ -23,6 +23,7 @@ from explorer.budget.fields import (
     Number,
     OneOrMany,
     Section,
+    Share,
     Whole,
     as_tuple,
 )
@@ -127,6 +128,12 @@ class Search(Section):
     """`auto`, `exact` (enumerates), or an Optuna sampler by name."""
     seed: Index = 0
     """Same input and seed, same answer."""
+    within: Share | None = None
+    """How close to the best possible is enough for the enumeration that searches are measured with (and that
+    `exact` hands out): 0.1% ends it once what is undecided can add at most that share of the best possible
+    hypervolume; default: once every design is decided."""
+    most_evaluated: Whole | None = None
+    """Designs that the enumeration evaluates in full at most; what is then undecided is bounded. Default: no limit."""
 
 
 class Budget(Section):

@@ -8,7 +8,7 @@ short* when arm B's choice pays and is a longer one: a shorter context that pays
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,8 @@ class Setting:
     baseline: Landscape | None
     baseline_name: str
     baseline_shape: Design | None
+    held: Mapping[str, int] = field(default_factory=dict)
+    """Levers of which the landscapes hold one value alone, by its place on the lattice."""
 
     @classmethod
     def of(cls, problem: Problem, levers: Mapping[str, int] | None = None) -> Setting:
@@ -66,6 +68,7 @@ class Setting:
             baseline=of_design(problem, shape, reference, law.n_counts) if shape is not None else None,
             baseline_name=baseline or "",
             baseline_shape=shape,
+            held=levers or {},
         )
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -114,6 +115,7 @@ def check(budget: BudgetPath, as_json: AsJson = False) -> None:
 @app.command(
     epilog=examples(
         "explore run studies/one-node.yaml --trials 100 --seed 1 --output runs/one-node --format svg",
+        "explore run studies/one-node.yaml --sampler exact --within 0.1% --output runs/close",
         "explore init - | explore run - --sampler exact --trials 20 --quiet --json",
     )
 )
@@ -133,6 +135,21 @@ def run(
             autocompletion=samplers,
         ),
     ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE",
+            help="End the enumeration of the front once it is proved to be this close to the best possible "
+            "hypervolume, e.g. 0.1%; default: the budget's, or else when the front is proved exact.",
+        ),
+    ] = None,
+    most_evaluated: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="End it once it has evaluated so many designs, e.g. 100k, and say how close it is by then.",
+        ),
+    ] = None,
     storage: Storage = None,
     evaluator: EvaluatorName = None,
     heartbeat: Heartbeat = 20,
@@ -150,8 +167,12 @@ def run(
     """
     # Read first: a mistake in the file is told before anything heavy is imported.
     chosen = _load(budget)
+    from explorer.budget import readers
     from explorer.cli.progress import Progress
     from explorer.pipeline import run_in
+
+    close = _read("--within", within, readers.share)
+    limit = _read("--most-evaluated", most_evaluated, readers.whole)
 
     _own_the_terminal()
     for note in chosen.notes:
@@ -165,6 +186,8 @@ def run(
                 trials=trials,
                 seed=seed,
                 sampler=sampler,
+                within=close,
+                most_evaluated=limit,
                 storage=storage,
                 evaluator=evaluator,
                 heartbeat=heartbeat,
@@ -310,6 +333,16 @@ def _load(path: Path) -> Any:
     from explorer.budget import load
 
     return load(path)
+
+
+def _read(option: str, text: str | None, reader: Callable[[Any], Any]) -> Any:
+    """An option's value as a budget would have it; None where it was not given."""
+    if text is None:
+        return None
+    try:
+        return reader(text)
+    except ValueError as error:
+        raise ExplorerError(f"{option} takes {error}, got '{text}'") from None
 
 
 def _formats(text: str) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ _HOST_MEMORY = 5.1e10
 
 # Power as a share of TDP: a busy GPU draws it all, one that waits for others about a third
 # (Patel 2024, POLCA, arXiv:2308.12908, figures 3-5: training peaks at TDP and troughs at 20-60% of it).
-_WAITING_POWER = 0.35
+WAITING_POWER = 0.35
 
 Terms: TypeAlias = Mapping[str, tuple[Num, Num]]
 """Seconds per step by part: outside the layers, and per layer of the fullest stage."""
@@ -95,7 +95,7 @@ class StepTime:
         tdp = self.hardware.accelerator.tdp_watts
         if tdp is None:
             return None
-        share = _WAITING_POWER + (1 - _WAITING_POWER) * self.busy_share
+        share = WAITING_POWER + (1 - WAITING_POWER) * self.busy_share
         return tdp * share * self.seconds * self.plan.n_gpus
 
     @property
@@ -367,7 +367,7 @@ def assumptions(plan: Plan, hardware: Hardware) -> tuple[str, ...]:
         f"times: {_HIDDEN:.0%} of a layer's compute hides weight gathers and gradient reductions; "
         "tensor-parallel exchanges are not hidden, context-parallel ones hide behind attention",
         "times: pipeline schedule 1F1B without interleaving",
-        f"energy: a busy GPU draws its TDP, a waiting one {_WAITING_POWER:.0%} of it; hosts, network and "
+        f"energy: a busy GPU draws its TDP, a waiting one {WAITING_POWER:.0%} of it; hosts, network and "
         "cooling are not counted",
     ]
     if hardware.n_gpus > hardware.per_node:

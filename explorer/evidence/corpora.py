@@ -21,19 +21,28 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 400
 """Designs of one front that a report carries, evenly taken: with three objectives a front has thousands."""
+MOST_ENUMERATED = 10**8
+"""Designs of a lattice that is enumerated once more per corpus; beyond that it would take minutes."""
 IN_LANDSCAPE = ("loss", "context_length", "n_params", "n_tokens")
 """Objectives that the landscapes of the trade hold already."""
 
 
 def fronts(problem: Problem, setting: Setting) -> dict[str, pd.DataFrame]:
-    """Corpus → its exact front over the whole lattice, rows as the trials'; the asked corpus is left out."""
+    """Corpus → its exact front over the whole lattice, rows as the trials'; the asked corpus is left out, and so
+    is every one whose front is not proved exact."""
     import pandas as pd
 
     names = {o.name for o in problem.objectives}
     if "loss" not in names:
         return {}
-    find = _from_landscapes if names <= set(IN_LANDSCAPE) else _from_search
-    found = {name: find(problem, setting, name) for name in setting.corpora if name != setting.asked}
+    if names <= set(IN_LANDSCAPE) and not setting.held:
+        find = _from_landscapes
+    elif problem.lattice.size <= MOST_ENUMERATED:
+        find = _from_search
+    else:
+        return {}
+    others = [name for name in setting.corpora if name != setting.asked]
+    found = {name: points for name in others if (points := find(problem, setting, name)) is not None}
     if not found:
         return {}
     thinned = [points[:: max(1, -(-len(points) // MOST_ROWS))] for points in found.values()]
@@ -44,7 +53,7 @@ def fronts(problem: Problem, setting: Setting) -> dict[str, pd.DataFrame]:
     return {name: table.iloc[own].reset_index(drop=True) for name, own in zip(found, rows, strict=True)}
 
 
-def _from_landscapes(problem: Problem, setting: Setting, corpus: str) -> IntArray:
+def _from_landscapes(problem: Problem, setting: Setting, corpus: str) -> IntArray | None:
     """Costs do not depend on the corpus, so only the loss is asked anew."""
     points, coordinates = [], []
     for g in setting.grids:
@@ -81,10 +90,12 @@ def _figures(setting: Setting, g: Landscape, corpus: str) -> dict[str, Any]:
     }
 
 
-def _from_search(problem: Problem, setting: Setting, corpus: str) -> IntArray:
-    """The enumeration again, where an objective needs a plan's figures."""
+def _from_search(problem: Problem, setting: Setting, corpus: str) -> IntArray | None:
+    """The enumeration again, where an objective needs a plan's figures or the landscapes hold some levers; None
+    where it may not go on until the front is exact."""
     from explorer.search.problem import Problem
 
     budget = problem.budget
     asked = budget.model_copy(update={"quality": budget.quality.model_copy(update={"corpus": corpus})})
-    return exact_front(Problem(asked)).points
+    exact = exact_front(Problem(asked), within=budget.search.within or 0.0, most=budget.search.most_evaluated)
+    return exact.points if exact.complete else None

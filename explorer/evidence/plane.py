@@ -34,7 +34,7 @@ def plane(problem: Problem, setting: Setting) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for width in np.unique(grids[0][0].d_model):
         for c in np.flatnonzero(listed):
-            rows.append(_cell(setting, grids, float(width), int(c)))
+            rows += _cell(setting, grids, float(width), int(c))
     cells = pd.DataFrame(rows)
     return cells.drop(columns=list(SEEN)).assign(**_quantiles(problem, setting, cells))
 
@@ -85,8 +85,9 @@ def _with_losses(
     return g, losses, np.where(g.exists, worst, np.inf), outside
 
 
-def _cell(setting: Setting, grids: list[Any], width: float, c: int) -> dict[str, Any]:
-    """The row of one context and width, over every depth, schedule and other lever."""
+def _cell(setting: Setting, grids: list[Any], width: float, c: int) -> list[dict[str, Any]]:
+    """The row of one context and width, over every depth, schedule and other lever; none where the lattice has
+    no such design, as with a window that is no shorter than the context."""
     best: tuple[bool, float] | None = None
     chosen: dict[str, Any] = {}
     for g, losses, worst, outside in grids:
@@ -115,4 +116,5 @@ def _cell(setting: Setting, grids: list[Any], width: float, c: int) -> dict[str,
             "staged_from": float(g.staged_from),
             "staged_share": float(g.staged_share),
         }
-    return {"context_length": float(grids[0][0].contexts[c]), "d_model": float(width), **chosen}
+    where = {"context_length": float(grids[0][0].contexts[c]), "d_model": float(width)}
+    return [{**where, **chosen}] if chosen else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ def summary(search: Search) -> SearchSummary:
         n_lattice=search.n_lattice,
         n_proved=search.exact.n_proved,
         n_evaluated=search.exact.n_evaluated,
+        n_undecided=search.exact.n_undecided,
+        gap=search.exact.gap if math.isfinite(search.exact.gap) else None,
         model_evaluations=search.model_evaluations,
         model_weighed=search.model_weighed,
         hypervolume=search.hypervolume,

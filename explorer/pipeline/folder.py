@@ -31,6 +31,8 @@ def run_in(
     trials: int | None = None,
     seed: int | None = None,
     sampler: str | None = None,
+    within: float | None = None,
+    most_evaluated: int | None = None,
     storage: str | None = None,
     evaluator: Evaluator | str | None = None,
     heartbeat: int | None = None,
@@ -47,7 +49,9 @@ def run_in(
     from explorer.budget import dump
     from explorer.files import clear_scratch, only_one, write_text
 
-    budget = with_search(budget, trials=trials, seed=seed, sampler=sampler)
+    budget = with_search(
+        budget, trials=trials, seed=seed, sampler=sampler, within=within, most_evaluated=most_evaluated
+    )
     # Processes that share a study may share the folder too: what they write there is the same.
     with only_one(folder) if storage is None else nullcontext():
         _open(folder, budget, force)

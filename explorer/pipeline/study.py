@@ -39,6 +39,8 @@ def run(
     trials: int | None = None,
     seed: int | None = None,
     sampler: str | None = None,
+    within: float | None = None,
+    most_evaluated: int | None = None,
     journal: Path | None = None,
     storage: str | None = None,
     evaluator: Evaluator | str | None = None,
@@ -48,13 +50,13 @@ def run(
 ) -> Result:
     """Search the designs `budget` allows, weigh the idea, and return everything found.
 
-    `trials`, `seed` and `sampler` replace the budget's own. `journal` is a file that keeps the study, so
-    that an interrupted run can be continued; `storage` is a journal or an Optuna storage URL that several
-    processes share, each showing a sign of life every `heartbeat` seconds. `evaluator` measures designs: a
-    callable, or its name as `module:function`; it takes a design's row (a mapping, units in the names) and
-    returns what it measured, by metric name (see `explorer.search.evaluators`). `n_draws` = 0 answers at
-    the law's central values, without interval. Raises ExplorerError on input that cannot be run; a budget
-    that nothing meets is a result.
+    `trials`, `seed`, `sampler`, `within` and `most_evaluated` replace the budget's own. `journal` is a file
+    that keeps the study, so that an interrupted run can be continued; `storage` is a journal or an Optuna
+    storage URL that several processes share, each showing a sign of life every `heartbeat` seconds.
+    `evaluator` measures designs: a callable, or its name as `module:function`; it takes a design's row (a
+    mapping, units in the names) and returns what it measured, by metric name (see
+    `explorer.search.evaluators`). `n_draws` = 0 answers at the law's central values, without interval. Raises
+    ExplorerError on input that cannot be run; a budget that nothing meets is a result.
     """
     from explorer.checking import lattice_notes
     from explorer.claims import ledger, trade, verdict
@@ -65,7 +67,9 @@ def run(
     from explorer.result import Result
     from explorer.search import Problem, explore
 
-    budget = with_search(budget, trials=trials, seed=seed, sampler=sampler)
+    budget = with_search(
+        budget, trials=trials, seed=seed, sampler=sampler, within=within, most_evaluated=most_evaluated
+    )
     wanted, tell, clock = budget.search, on_progress or _silent, _Clock()
     with clock("search"):
         problem = Problem(budget)
@@ -74,6 +78,8 @@ def run(
             trials=wanted.trials,
             sampler=wanted.sampler,
             seed=wanted.seed,
+            within=wanted.within or 0.0,
+            most_evaluated=wanted.most_evaluated,
             journal=journal,
             storage=storage,
             evaluator=evaluator,
@@ -150,17 +156,17 @@ def work(
         trials=trials or wanted.trials,
         sampler=wanted.sampler,
         seed=wanted.seed,
+        within=wanted.within or 0.0,
+        most_evaluated=wanted.most_evaluated,
         evaluator=evaluator,
         **({} if heartbeat is None else {"heartbeat": heartbeat}),
         on_progress=on_progress or _silent,
     )
 
 
-def with_search(
-    budget: Budget, *, trials: int | None = None, seed: int | None = None, sampler: str | None = None
-) -> Budget:
+def with_search(budget: Budget, *, sampler: str | None = None, **others: float | None) -> Budget:
     """The budget with some of its `search` section replaced; UnknownName for an unknown sampler."""
-    given = {k: v for k, v in (("trials", trials), ("seed", seed), ("sampler", sampler)) if v is not None}
+    given = {k: v for k, v in {"sampler": sampler, **others}.items() if v is not None}
     if not given:
         return budget
     if sampler is not None:

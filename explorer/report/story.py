@@ -154,7 +154,13 @@ def _times(ratio: float, what: str) -> str:
 def nothing_fits(facts: Facts) -> str:
     """How many designs there are, and how far off the nearest one is."""
     result = facts.result
-    said = f"None of the {words.whole(result.search.n_lattice)} designs of the space meets every limit"
+    search = result.search
+    said = f"None of the {words.whole(search.n_lattice)} designs of the space meets every limit"
+    if not search.proven:
+        said = (
+            f"Of the {words.whole(search.n_lattice)} designs of the space {words.whole(search.n_undecided)} are undecided, "
+            "and none of the others meets every limit"
+        )
     if result.missed:
         asked = result.search.n_trials + len(result.search.failures)
         said = (

@@ -1,13 +1,13 @@
-"""Parts of a lattice that are enumerated one after the other, and what is left of one after its bounds."""
+"""Parts of a lattice that are bounded, cut, opened or put aside, and what is left of one after its bounds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from explorer.search.front import nondominated
 from explorer.search.space import BoolArray, IntArray
 from explorer.units import FloatArray
 
@@ -15,15 +15,20 @@ if TYPE_CHECKING:
     from explorer.search.outcome import SearchProblem
 
 CHUNK = 1 << 16
+MOST_STEPS = 1 << 22
+"""Cells of the table by which rows of three coordinates are compared with a front."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A part of a lattice."""
+    """A part of a lattice, less what bounds ruled out of it."""
 
-    place: tuple[int, int, int]
-    """What it is part of; of a block cut into several, each has the same."""
     within: Any
+    """Which part."""
+    n_designs: int
+    """Designs of the lattice in it; none where bounds ruled out all."""
+    best: FloatArray
+    """(k, m) coordinates: each design in it is no better than one of these. -inf where no bound is known."""
 
 
 @dataclass(frozen=True)
@@ -32,27 +37,27 @@ class Candidates:
 
     keys: IntArray
     """(n,) on the lattice."""
-    lower: FloatArray | None
-    """(n, m) coordinates that they cannot beat; None where no bound is known."""
-    n_designs: int
-    """Designs of the lattice in the block."""
+    lower: FloatArray
+    """(n, m) coordinates that they cannot beat; -inf where no bound is known."""
 
 
 class Blocks(Protocol):
     """A lattice as blocks."""
 
-    def blocks(self) -> Iterator[Block]:
-        """Every block, in order."""
+    def whole(self) -> list[Any]:
+        """The lattice as parts, each to be bounded."""
+
+    def bounded(self, within: Any, front: FloatArray) -> Block:
+        """What is left of a part by its bounds when nothing that `front` (coordinates) beats is wanted."""
+
+    def cut(self, block: Block) -> list[Any]:
+        """A block in smaller parts; none where it is better opened."""
 
     def candidates(self, block: Block, front: FloatArray) -> Candidates:
-        """The designs of a block that may be feasible and that nothing on `front` (coordinates) beats."""
+        """The designs of a block that may be feasible and that nothing on `front` beats."""
 
     def evaluated(self, keys: IntArray) -> tuple[FloatArray, BoolArray]:
         """Objectives (n, m) of designs by their keys, and which of them are feasible."""
-
-    def rest(self, done: set[tuple[int, int, int]]) -> FloatArray | None:
-        """Of the blocks that are not at the places `done`: coordinates (n, m) such that each design in them is
-        no better than one of these; None where no bound is known."""
 
 
 class Chunks:
@@ -62,28 +67,47 @@ class Chunks:
     def __init__(self, problem: SearchProblem) -> None:
         self.problem, self.lattice = problem, problem.lattice
 
-    def blocks(self) -> Iterator[Block]:
-        """Chunks of the lattice."""
-        for number, start in enumerate(range(0, self.lattice.listed, CHUNK)):
-            yield Block((number, 0, 0), start)
+    def whole(self) -> list[Any]:
+        """Starts of the chunks."""
+        return list(range(0, self.lattice.listed, CHUNK))
+
+    def bounded(self, within: Any, front: FloatArray) -> Block:
+        """Nothing is known of it but its size."""
+        return Block(within, len(self._keys(within)), np.full((1, len(self.problem.objectives)), -np.inf))
+
+    def cut(self, block: Block) -> list[Any]:
+        """Chunks are small enough."""
+        return []
 
     def candidates(self, block: Block, front: FloatArray) -> Candidates:
         """What the problem's screen leaves."""
-        keys = np.arange(block.within, min(block.within + CHUNK, self.lattice.listed), dtype=np.int64)
-        points = self.lattice.points(keys)
-        on = self.lattice.valid(points)
-        keys, points = keys[on], points[on]
-        kept = self.problem.screen(points) <= 0 if len(points) else np.zeros(0, dtype=bool)
-        return Candidates(keys[kept], None, len(points))
+        keys = self._keys(block.within)
+        if len(keys):
+            keys = keys[self.problem.screen(self.lattice.points(keys)) <= 0]
+        return Candidates(keys, np.full((len(keys), len(self.problem.objectives)), -np.inf))
+
+    def _keys(self, start: int) -> IntArray:
+        keys = np.arange(start, min(start + CHUNK, self.lattice.listed), dtype=np.int64)
+        return keys[self.lattice.valid(self.lattice.points(keys))]
 
     def evaluated(self, keys: IntArray) -> tuple[FloatArray, BoolArray]:
         """By the problem itself."""
         outcome = self.problem.outcome(self.lattice.points(keys))
         return outcome.figures, outcome.feasible
 
-    def rest(self, done: set[tuple[int, int, int]]) -> FloatArray | None:
-        """Nothing is known of chunks that were not looked at."""
-        return None
+
+def corners(rows: FloatArray, most: int) -> FloatArray:
+    """At most `most` coordinates such that each of `rows` is no better than one of them."""
+    if not np.isfinite(rows).all():
+        least: FloatArray = rows.min(axis=0, keepdims=True)
+        return least
+    best = rows[nondominated(rows)]
+    if len(best) <= most:
+        return best
+    order = np.lexsort(best.T[::-1])
+    starts = np.linspace(0, len(best), most, endpoint=False).astype(np.int64)
+    merged: FloatArray = np.minimum.reduceat(best[order], starts, axis=0)
+    return merged
 
 
 def dominated(rows: FloatArray, front: FloatArray) -> BoolArray:
@@ -96,6 +120,8 @@ def dominated(rows: FloatArray, front: FloatArray) -> BoolArray:
         return np.zeros(len(rows), dtype=bool)
     if front.shape[1] == 2:
         return _dominated_in_two(rows, front)
+    if front.shape[1] == 3 and (found := _dominated_in_three(rows, front)) is not None:
+        return found
     beaten = np.zeros(len(rows), dtype=bool)
     # The points that beat most come first, so that few rows are left for the others.
     low, high = front.min(axis=0), front.max(axis=0)
@@ -121,4 +147,29 @@ def _dominated_in_two(rows: FloatArray, front: FloatArray) -> BoolArray:
     within = least[np.searchsorted(first, rows[:, 0], side="right")]
     before = least[np.searchsorted(first, rows[:, 0], side="left")]
     beaten: BoolArray = (within < rows[:, 1]) | (before <= rows[:, 1])
+    return beaten
+
+
+def _dominated_in_three(rows: FloatArray, front: FloatArray) -> BoolArray | None:
+    """`dominated` for three coordinates, by a table of the least third one up to each step of the others; None
+    where it would be too large."""
+    front = front[nondominated(front)]
+    order = np.argsort([len(np.unique(column)) for column in front.T], kind="stable")
+    rows, front = rows[:, order], front[:, order]
+    first, second = np.unique(front[:, 0]), np.unique(front[:, 1])
+    if len(first) * len(second) > MOST_STEPS:
+        return None
+    # A step more on either side, below which there is nothing.
+    least = np.full((len(first) + 1, len(second) + 1), np.inf)
+    at = np.searchsorted(first, front[:, 0]) + 1, np.searchsorted(second, front[:, 1]) + 1
+    np.minimum.at(least, at, front[:, 2])
+    np.minimum.accumulate(least, axis=0, out=least)
+    np.minimum.accumulate(least, axis=1, out=least)
+    i = np.searchsorted(first, rows[:, 0], side="right")
+    j = np.searchsorted(second, rows[:, 1], side="right")
+    beaten: BoolArray = least[i, j] <= rows[:, 2]
+    # Nothing on the front beats what equals a row of it.
+    close = np.flatnonzero(beaten & (least[i, j] == rows[:, 2]))
+    known = {point.tobytes() for point in np.ascontiguousarray(front)}
+    beaten[close] = [row.tobytes() not in known for row in np.ascontiguousarray(rows[close])]
     return beaten

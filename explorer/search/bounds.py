@@ -8,6 +8,10 @@ A block of one design has that design on both sides. Every metric below says whi
     parameters, KV cache, serving      rise from low to high
     seconds and FLOPs per token        rise; tokens fall with them
     hours, days, price                 rise with seconds per token
+    energy                             rises with the seconds that GPUs are busy, and with all seconds
+    training and lifetime FLOPs        rise with FLOPs per token, fall with seconds
+    MFU                                rises with FLOPs (high), falls with seconds (low)
+    memory on a GPU                    rises from low to high
     loss                               falls with parameters (high) and with tokens (low); depth against width
                                        stands at the best ratio between the ends
 
@@ -17,14 +21,17 @@ so the best of each is had at one end although no design of the block need have 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explorer.cost import enumerate_plans, flops, kv_cache_bytes, parameters, serving_bytes
-from explorer.cost.time import hardware_level, step_terms
+from explorer.cost import flops, kv_cache_bytes, parameters, serving_bytes
+from explorer.cost.hardware import MATMUL_DTYPE
+from explorer.cost.memory import RESERVED_PER_ALLOCATED, outside_allocator_bytes, stage_instants
+from explorer.cost.time import WAITING_POWER, hardware_level, step_terms
 from explorer.design import Design, arrays
+from explorer.quality import lifetime_flops
 from explorer.quality.terms import (
     aspect_factor,
     best_log_aspect,
@@ -43,6 +50,10 @@ if TYPE_CHECKING:
 
 _WORK = ("matmul", "attention", "elementwise")
 """Parts of a layer's time that every plan has, however it spreads them."""
+_FREE_OF_TIME = ("flops", "tokens")
+"""Training limits that say how many tokens there are at most, however long these take."""
+_ROUNDING = 1e-12
+"""Sums in another order differ by less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +62,20 @@ class Line:
 
     outside: Num
     per_layer: Num
+    host: Num
+    """Of `outside`, what GPUs wait for the host."""
 
     def at(self, n_layers: Num) -> Num:
         """Seconds per token of that many layers."""
         return self.outside + self.per_layer * n_layers
 
+    def busy(self, n_layers: Num) -> Num:
+        """Of these, the seconds in which GPUs compute."""
+        return self.at(n_layers) - self.host
+
     def taken(self, shape: tuple[int, ...], where: tuple[Any, ...]) -> Line:
         """Cells of an open grid of `shape`, as a table."""
-        return Line(outside=taken(self.outside, shape, where), per_layer=taken(self.per_layer, shape, where))
+        return Line(**{f.name: taken(getattr(self, f.name), shape, where) for f in fields(self)})
 
 
 def fastest(problem: Problem, design: Design, *, aligned: bool = False) -> Line:
@@ -76,24 +93,24 @@ def fastest(problem: Problem, design: Design, *, aligned: bool = False) -> Line:
         best = max(curve.matmul_alignment.values())
         curve = replace(curve, matmul_alignment=dict.fromkeys(curve.matmul_alignment, best))
     one = replace(hardware, n_gpus=1, curve=curve)
-    plans = enumerate_plans(setting, hardware)
-    ranks = np.unique(np.concatenate([np.ravel(p.tensor_parallel) for p in plans]))
-    widest = max(float(np.max(p.micro_batch)) for p in plans)
+    ranks = np.unique(np.concatenate([np.ravel(p.tensor_parallel) for p in problem.plans]))
+    widest = max(float(np.max(p.micro_batch)) for p in problem.plans)
     shape = design.with_(n_layers=1.0, staged_from=0, staged_share=0).expand()
     batch = setting.global_batch(shape)
     micro = np.minimum(batch, widest)
     plan = setting.plan.with_(recompute="none", tensor_parallel=ranks, micro_batch=micro, global_batch=micro)
     terms = step_terms(shape, plan, one)
-    share = ranks * hardware_level(hardware, setting.plan) / (micro * shape.context_length * hardware.n_gpus)
-    step = 1 / (batch * shape.context_length)
+    level = hardware_level(hardware, setting.plan)
+    share = ranks * level / (micro * shape.context_length * hardware.n_gpus)
+    step = level / (batch * shape.context_length)
     update = terms["optimizer"][1] * ranks * step / hardware.n_gpus
     per_layer = sum(terms[name][1] for name in _WORK) * share + update
-    outside = (
-        terms["head and loss"][0] * share + hardware.efficiency.step_host_seconds[plan.implementation] * step
-    )
+    host = hardware.efficiency.step_host_seconds[plan.implementation] * step
+    outside = terms["head and loss"][0] * share + host
     return Line(
         outside=np.min(outside, axis=-1) if np.ndim(outside) else outside,
         per_layer=np.min(per_layer, axis=-1),
+        host=np.max(host, axis=-1) if np.ndim(host) else host,
     )
 
 
@@ -130,11 +147,13 @@ class Best:
         self._staged = (start > 0) & (start < low.context_length)
         self.full_seconds = ends.line.at(low.n_layers)
         self.seconds = self.full_seconds
+        self.busy_seconds = ends.line.busy(low.n_layers)
         self.flops = flops(low).train_per_token("causal")
         self._most_flops = self.flops if ends.high is low else flops(ends.high).train_per_token("causal")
         if ends.short is not None and np.any(self._staged):
             share = np.where(self._staged, low.staged_share, 1.0)
             self.seconds = share * self.full_seconds + (1 - share) * ends.short.at(low.n_layers)
+            self.busy_seconds = share * self.busy_seconds + (1 - share) * ends.short.busy(low.n_layers)
             self.flops = self._mixed(low, self.flops, share)
             self._most_flops = self._mixed(ends.high, self._most_flops, share)
         allowed = problem.tokens_by_limit(self.seconds, self.flops)
@@ -156,6 +175,41 @@ class Best:
         for tokens in by_limit.values():
             least = np.minimum(least, tokens * self.seconds)
         return least / (86400 * self.problem.hardware.goodput)
+
+    def train_flops(self) -> Num:
+        """The fewest FLOPs of training under limits of FLOPs (all are used) and of tokens."""
+        return self.n_tokens * self.flops
+
+    def lifetime_flops(self) -> Num:
+        """The fewest FLOPs of training and serving."""
+        serving = self.problem.budget.limits.serving
+        served = serving.tokens if serving is not None and serving.tokens is not None else np.nan
+        forward = flops(self.low).forward_per_token("causal")
+        return lifetime_flops(
+            train_flops=self.train_flops(), forward_flops_per_token=forward, served_tokens=served
+        )
+
+    def mfu(self) -> Num:
+        """The most model FLOPs over what the GPUs promise."""
+        hardware = self.problem.hardware
+        peak = hardware.accelerator.peak(MATMUL_DTYPE[self.problem.setting.plan.precision])
+        return self._most_flops * self.throughput() / peak
+
+    def energy_kwh(self) -> Num:
+        """The least energy: that of the busy seconds of the tokens, and of waiting for the rest."""
+        hardware = self.problem.hardware
+        watts = hardware.n_gpus * (hardware.accelerator.tdp_watts or np.nan)
+        by_limit = self.problem.tokens_by_limit(self.seconds, self._most_flops)
+        least: Num = np.inf
+        for name, tokens in by_limit.items():
+            # All of a time limit is used, by a design however slow, and so perhaps hardly ever busy.
+            busy = tokens * self.busy_seconds if name in _FREE_OF_TIME else 0.0
+            least = np.minimum(least, WAITING_POWER * tokens * self.seconds + (1 - WAITING_POWER) * busy)
+        return watts * least / (3.6e6 * hardware.goodput)
+
+    def peak_device_bytes(self) -> Num:
+        """The least memory on a GPU."""
+        return least_device_bytes(self.problem, self.low)
 
     def gpu_hours(self) -> Num:
         """The fewest hours of all GPUs together."""
@@ -220,17 +274,48 @@ class Best:
         return factor
 
 
-def coordinates(problem: Problem, ends: Ends) -> list[FloatArray] | None:
-    """For each objective, coordinates that nothing in the block beats; None where one has no such bound."""
-    if unbounded(problem):
-        return None
+def least_device_bytes(problem: Problem, design: Design) -> Num:
+    """Less memory than any plan can do with: one GPU's share of what one alone would need.
+
+    Alone, it would run one sequence at a time under the recompute mode that keeps least, and accumulate
+    nothing. Ranks share weights, states and activations at best evenly.
+    """
+    modes: list[Num] = []
+    setting = problem.setting
+    for plans in problem.plans:
+        plan = setting.plan.with_(recompute=plans.recompute, micro_batch=1, global_batch=1)
+        shape = design.with_(staged_from=0, staged_share=0)
+        held: Num = 0.0
+        for instant in stage_instants(shape, plan).values():
+            held = np.maximum(held, instant.at(design.n_layers))
+        modes.append(held)
+    held = np.minimum.reduce(np.broadcast_arrays(*modes)) / problem.hardware.n_gpus
+    outside = outside_allocator_bytes(setting.plan.with_(data_parallel=problem.hardware.n_gpus))
+    return RESERVED_PER_ALLOCATED * held * (1 - _ROUNDING) + outside
+
+
+def coordinates(problem: Problem, ends: Ends) -> list[FloatArray]:
+    """For each objective, coordinates that nothing in the block beats; -inf where there is no such bound."""
     best = Best(problem, ends)
-    return [o.coordinates(_BOUNDS[o.name, o.direction](best)) for o in problem.objectives]
+    unknown = unbounded(problem)
+    return [
+        np.asarray(-np.inf) if o.name in unknown else o.coordinates(_BOUNDS[o.name, o.direction](best))
+        for o in problem.objectives
+    ]
 
 
 def unbounded(problem: Problem) -> tuple[str, ...]:
     """Objectives that no bound is known for: with one of them nothing is ruled out as dominated."""
-    return tuple(o.name for o in problem.objectives if (o.name, o.direction) not in _BOUNDS)
+    timed = bool(set(problem.training_limits) - set(_FREE_OF_TIME))
+    # In a given time the slowest design does the fewest FLOPs, and how slow a plan can be has no closed form.
+    none = ("train_flops", "lifetime_flops") if timed else ()
+    return tuple(o.name for o in problem.objectives if o.name in none or (o.name, o.direction) not in _BOUNDS)
+
+
+def loose(problem: Problem) -> tuple[str, ...]:
+    """Objectives whose bound is the same for all designs, so that it rules nothing out either."""
+    timed = bool(set(problem.training_limits) - set(_FREE_OF_TIME))
+    return tuple(o.name for o in problem.objectives if timed and o.name == "energy_kwh")
 
 
 def excess(problem: Problem, low: Design) -> Num:
@@ -285,6 +370,11 @@ _BOUNDS: dict[tuple[str, str], _Figure] = {
     ("loss", "minimize"): Best.loss,
     ("days", "minimize"): Best.days,
     ("gpu_hours", "minimize"): Best.gpu_hours,
+    ("train_flops", "minimize"): Best.train_flops,
+    ("lifetime_flops", "minimize"): Best.lifetime_flops,
+    ("mfu", "maximize"): Best.mfu,
+    ("energy_kwh", "minimize"): Best.energy_kwh,
+    ("peak_device_bytes", "minimize"): Best.peak_device_bytes,
     ("price", "minimize"): Best.price,
     ("step_seconds", "minimize"): Best.step_seconds,
     ("tokens_per_second_per_gpu", "maximize"): Best.throughput,

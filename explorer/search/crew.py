@@ -22,6 +22,7 @@ Answer = TypeVar("Answer")
 PATIENCE_SECONDS = 1.0
 """A process works alone for so long before it is helped."""
 MOST_WORKERS = 8
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Crew(Generic[Task, Answer]):
@@ -83,14 +84,19 @@ class Crew(Generic[Task, Answer]):
     def _hire(self) -> None:
         """Fork the workers; each holds its own end of one line, and ends when the other end is closed."""
         fork = multiprocessing.get_context("fork")
-        for _ in range(self._n):
-            here, there = fork.Pipe()
-            process = fork.Process(
-                target=_serve, args=(self._work, there, (*self._workers, here)), daemon=True
-            )
-            process.start()
-            there.close()
-            self._workers[here] = process
+        # An interrupt waits until each worker is known here and has its own mind about it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+        try:
+            for _ in range(self._n):
+                here, there = fork.Pipe()
+                process = fork.Process(
+                    target=_serve, args=(self._work, there, (*self._workers, here)), daemon=True
+                )
+                process.start()
+                there.close()
+                self._workers[here] = process
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def cores() -> int:
@@ -105,6 +111,7 @@ def _serve(work: Callable[[Any], Any], line: Connection, others: Sequence[Connec
     # Interrupting is the first process' business, which ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
     for other in others:
         other.close()
     while True:

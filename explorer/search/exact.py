@@ -1,36 +1,42 @@
 """The exact front: every design of the lattice proved to be on it, beaten, or infeasible.
 
-The lattice is walked block by block, so memory stays constant. Bounds leave few candidates in a block; these
-wait in a pool, and the most promising of it are evaluated first, since each good design rules out others. Both
-cores bound blocks and evaluate. What is looked at, and in which order, depends on the problem alone. Where the
-walk is stopped early, the blocks that are left are bounded whole, which tells how much better than what was
-found anything can be.
+Branch and bound: the part of the lattice with the greatest possible gain is looked at first; it is halved until
+it is small, then opened. Bounds leave few candidates in it; these wait in a pool, and the most promising of it
+are evaluated first, since each good design rules out others. Both cores bound, open and evaluate. What is looked
+at, and in which order, depends on the problem alone. Where the search is stopped early, the bounds of what is
+left tell how much better than what was found anything can be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from explorer.search.blocks import Blocks, Candidates, Chunks, dominated
+from explorer.search.blocks import Block, Blocks, Chunks, corners, dominated
 from explorer.search.crew import Crew
-from explorer.search.front import Ruler, hypervolume, nondominated
+from explorer.search.front import Ruler, nondominated
 from explorer.search.outcome import SearchProblem
+from explorer.search.pace import Pace, Progress
 from explorer.search.space import AXES, IntArray
+from explorer.search.waiting import Pool, Queue
 from explorer.units import FloatArray
 
 WAVE = 8
-"""Blocks bounded against the same front."""
+"""Parts looked at against the same front."""
 POOL = 1 << 15
-"""Candidates that wait, about; more are evaluated before the next block is opened."""
+"""Candidates that wait, about; more are evaluated before the next part is looked at."""
 FIRST, MOST = 256, 4096
 """Candidates evaluated together: few while the front is poor, then more."""
+OFTEN = 1024
+"""The same where it may be enough at any time."""
 PART = 512
 """Of these, so many are one core's task."""
+MOST_LEFT = 4096
+"""Rows that bound everything that was not reached."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +58,8 @@ class Exact:
     n_undecided: int = 0
     """Designs that were not reached; with any, the front is that of those decided."""
     undecided: FloatArray | None = None
-    """(k, m) coordinates such that each undecided design is no better than one of these; None where no bound
-    is known."""
+    """(k, m) coordinates such that each undecided design is no better than one of these, or than the front;
+    None where no bound is known."""
     notes: tuple[str, ...] = ()
     """Where bounds could not help, a sentence each."""
 
@@ -62,146 +68,135 @@ class Exact:
         """Whether every design of the lattice is decided."""
         return not self.n_undecided
 
+    @cached_property
     def ruler(self) -> Ruler | None:
-        """What searches are measured with: the most hypervolume there can be. None without a front."""
+        """What searches are measured with: the best front that is still possible, which is this one once it is
+        complete. Where nothing bounds what is left it is this one as well. None without a front."""
         if not len(self.points):
             return None
-        ruler = Ruler.of(self.coordinates)
+        if self.undecided is None or not len(self.undecided):
+            return Ruler.of(self.coordinates)
+        possible = np.vstack([self.coordinates, self.undecided])
+        best = Ruler.of(possible[nondominated(possible)])
+        # Distances are to designs that exist.
+        return Ruler(self.coordinates, best.reference, best.scale, best.hypervolume)
+
+    @cached_property
+    def gap(self) -> float:
+        """The most that the front can lack of the best possible hypervolume, as a share of it: 0 where it is
+        complete, infinite where no bound is known."""
         if self.complete:
-            return ruler
-        most = float("inf")
-        if self.undecided is not None:
-            most = hypervolume(np.vstack([self.coordinates, self.undecided]), ruler.reference)
-        return Ruler(ruler.front, ruler.reference, ruler.scale, most)
+            return 0.0
+        if self.undecided is None:
+            return float("inf")
+        return max(0.0, 1 - self.ruler.share(self.coordinates)) if self.ruler is not None else 1.0
 
 
 def exact_front(
     problem: SearchProblem,
-    on_progress: Callable[[float], Any] | None = None,
+    on_progress: Callable[[Progress], Any] | None = None,
     *,
-    most: float = np.inf,
+    within: float = 0.0,
+    most: int | None = None,
     workers: int | None = None,
 ) -> Exact:
-    """The exact front of `problem`. `on_progress` hears the share of the lattice that is decided.
+    """The exact front of `problem`. `on_progress` hears how far it is.
 
-    A problem with `blocks` of its own is enumerated by their bounds; any other chunk by chunk. Once `most`
-    designs of the lattice are decided, the blocks that are left are bounded whole instead. `workers` are as many
-    as there are cores unless said otherwise; they change nothing but the time it takes.
+    A problem with `blocks` of its own is enumerated by their bounds; any other chunk by chunk. It ends early
+    once the gap (see `Exact.gap`) is at most `within`, or once `most` designs are evaluated. `workers` are as
+    many as there are cores unless said otherwise; they change nothing but the time it takes.
     """
     size = max(problem.lattice.size, 1)
     own = getattr(problem, "blocks", None)
     blocks: Blocks = Chunks(problem) if own is None else own()
-    front, pool = _Front(problem), _Pool(len(problem.objectives))
-    places: dict[tuple[int, int, int], bool] = {}
-    n_seen = n_evaluated = 0
-    batch = FIRST
+    front, pool, queue = _Front(problem), Pool(len(problem.objectives)), Queue()
+    n_evaluated, batch, looks, next_look = 0, FIRST, 0, 1
+    pace = Pace(size, within)
+    limit = np.inf if most is None else most
 
-    def work(task: tuple[Any, Any]) -> Any:
-        block, rows = task
-        return blocks.evaluated(rows) if block is None else blocks.candidates(block, rows)
+    def work(task: tuple[str, Any, FloatArray]) -> Any:
+        kind, what, rivals = task
+        if kind == "bound":
+            return blocks.bounded(what, rivals)
+        return blocks.candidates(what, rivals) if kind == "open" else blocks.evaluated(what)
 
-    waiting = blocks.blocks()
+    def evaluate(crew: Crew[Any, Any], n: int) -> int:
+        keys = pool.take(int(min(n, limit - n_evaluated)))
+        parts = [keys[i : i + PART] for i in range(0, len(keys), PART)]
+        with pace.evaluating(len(keys)):
+            done = crew.map([("evaluate", part, front.coordinates[:0]) for part in parts])
+        for part, (figures, feasible) in zip(parts, done, strict=True):
+            front.add(problem.lattice.points(part[feasible]), figures[feasible])
+        pool.drop(front.coordinates)
+        return len(keys)
+
+    def told() -> None:
+        if on_progress is not None:
+            on_progress(pace.at(queue.n_designs, len(pool)))
+
     with Crew(work, workers) as crew:
-        wave = list(islice(waiting, 1))
-        while wave or len(pool):
-            if wave:
-                for block, found in zip(
-                    wave, crew.map([(block, front.coordinates) for block in wave]), strict=True
-                ):
+        for block in crew.map([("bound", part, front.coordinates) for part in blocks.whole()]):
+            queue.add(block, front.coordinates)
+        while (len(queue) or len(pool)) and n_evaluated < limit:
+            wave = queue.take(WAVE, front.coordinates) if len(pool) <= POOL else []
+            parts = [(block, blocks.cut(block)) for block in wave]
+            tasks = [("bound", half, front.coordinates) for _, halves in parts for half in halves]
+            tasks += [("open", block, front.coordinates) for block, halves in parts if not halves]
+            with pace.bounding():
+                results = crew.map(tasks)
+            for found in results:
+                if isinstance(found, Block):
+                    queue.add(found, front.coordinates)
+                else:
                     pool.add(found)
-                    n_seen += found.n_designs
-                    places[block.place] = True
-            stopped = n_seen >= most
-            wave = [] if stopped else list(islice(waiting, WAVE))
             pool.drop(front.coordinates)
-            while len(pool) and (len(pool) > POOL or not wave):
-                keys = pool.take(batch)
-                batch = min(2 * batch, MOST)
-                parts = [keys[i : i + PART] for i in range(0, len(keys), PART)]
-                for part, (figures, feasible) in zip(
-                    parts, crew.map([(None, part) for part in parts]), strict=True
-                ):
-                    front.add(problem.lattice.points(part[feasible]), figures[feasible])
-                n_evaluated += len(keys)
-                pool.drop(front.coordinates)
-                if on_progress is not None:
-                    on_progress((n_seen - len(pool)) / size)
-            if on_progress is not None:
-                on_progress((n_seen - len(pool)) / size)
-    unfinished = next(waiting, None)
+            waiting = len(pool) > POOL or not len(queue)
+            if len(pool):
+                n_evaluated += evaluate(crew, batch if waiting else FIRST)
+            if waiting:
+                batch = min(2 * batch, OFTEN if within else MOST)
+            looks += 1
+            if looks >= next_look:
+                # What is left is weighed anew now and then, with the front that there is by now.
+                next_look = int(1.25 * looks) + 1
+                queue.renew(front.coordinates)
+                if within:
+                    pace.gap = _result(front, queue, pool, n_evaluated).gap
+                    if pace.gap <= within:
+                        break
+            told()
+    notes = _notes(own is not None, problem)
+    return _result(front, queue, pool, n_evaluated, notes)
+
+
+def _result(front: _Front, queue: Queue, pool: Pool, n_evaluated: int, notes: tuple[str, ...] = ()) -> Exact:
+    n_left = queue.n_designs + len(pool)
     undecided = None
-    if unfinished is not None:
-        # A place whose last blocks were not reached counts as not reached.
-        places.pop(unfinished.place, None)
-        undecided = blocks.rest(set(places))
-        if undecided is not None:
-            undecided = undecided[~dominated(undecided, front.coordinates)]
+    if n_left:
+        left = queue.left(pool.lower)
+        if np.isfinite(left).all():
+            undecided = corners(left[~dominated(left, front.coordinates)], MOST_LEFT)
     return front.result(
-        n_proved=n_seen,
+        n_proved=front.problem.lattice.size - n_left,
         n_evaluated=n_evaluated,
-        n_undecided=0 if unfinished is None else problem.lattice.size - n_seen,
+        n_undecided=n_left,
         undecided=undecided,
-        notes=_notes(own is not None, tuple(getattr(problem, "unbounded", ()))),
+        notes=notes,
     )
 
 
-def _notes(own: bool, unbounded: tuple[str, ...]) -> tuple[str, ...]:
+def _notes(own: bool, problem: SearchProblem) -> tuple[str, ...]:
     if not own:
         return ("the problem declares no bounds: its designs were evaluated one by one for the exact front",)
+    unbounded, loose = (tuple(getattr(problem, name, ())) for name in ("unbounded", "loose"))
+    every = "every design within the closed-form limits was evaluated for the exact front"
     if unbounded:
+        return (f"no bound is known for {', '.join(unbounded)}: {every}",)
+    if loose:
         return (
-            f"no bound is known for {', '.join(unbounded)}: every design within the closed-form limits was "
-            "evaluated for the exact front",
+            f"under a limit of time the bound on {', '.join(loose)} is the same for all designs: {every}",
         )
     return ()
-
-
-class _Pool:
-    """Candidates that wait to be evaluated."""
-
-    def __init__(self, m: int) -> None:
-        self._keys: IntArray = np.empty(0, dtype=np.int64)
-        self._lower: FloatArray = np.empty((0, m))
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def add(self, found: Candidates) -> None:
-        """Take candidates in; those without a bound might be anything."""
-        lower = found.lower
-        if lower is None:
-            lower = np.full((len(found.keys), self._lower.shape[1]), -np.inf)
-        self._keys = np.concatenate([self._keys, found.keys])
-        self._lower = np.vstack([self._lower, lower])
-
-    def drop(self, front: FloatArray) -> None:
-        """Forget what the front beats by now."""
-        kept = ~dominated(self._lower, front)
-        self._keys, self._lower = self._keys[kept], self._lower[kept]
-
-    def take(self, n: int) -> IntArray:
-        """Keys of `n` candidates, ascending, the most promising ones: those that no other's bound beats."""
-        chosen = np.zeros(len(self._keys), dtype=bool)
-        if np.isfinite(self._lower).all():
-            best = nondominated(self._lower)
-            chosen[best[:: max(1, -(-len(best) // n))]] = True
-        # The rest by their closeness to the best in every coordinate.
-        wanted = min(n, len(chosen)) - int(chosen.sum())
-        if wanted > 0:
-            left = np.flatnonzero(~chosen)
-            chosen[left[self._closest(left, wanted)]] = True
-        keys = np.sort(self._keys[chosen])
-        self._keys, self._lower = self._keys[~chosen], self._lower[~chosen]
-        return keys
-
-    def _closest(self, rows: IntArray, n: int) -> IntArray:
-        lower = self._lower[rows]
-        if not np.isfinite(lower).all() or n >= len(rows):
-            return np.arange(n)
-        low, high = lower.min(axis=0), lower.max(axis=0)
-        away = ((lower - low) / np.where(high > low, high - low, 1.0)).sum(axis=1)
-        closest: IntArray = np.argsort(away, kind="stable")[:n]
-        return closest
 
 
 class _Front:

@@ -92,9 +92,14 @@ class Problem:
         return self.budget.name
 
     @cached_property
+    def plans(self) -> tuple[Plan, ...]:
+        """Every plan that the cluster offers, a block per recompute mode (see `enumerate_plans`)."""
+        return enumerate_plans(self.setting, self.hardware)
+
+    @cached_property
     def n_plans(self) -> int:
-        """Plans that the cluster offers: each design has as many, and takes the best."""
-        return sum(int(np.size(p.micro_batch)) for p in enumerate_plans(self.setting, self.hardware))
+        """How many: each design has as many, and takes the best."""
+        return sum(int(np.size(p.micro_batch)) for p in self.plans)
 
     @cached_property
     def fingerprint(self) -> Mapping[str, Any]:
@@ -266,6 +271,13 @@ class Problem:
         from explorer.search.bounds import unbounded
 
         return unbounded(self)
+
+    @property
+    def loose(self) -> tuple[str, ...]:
+        """Objectives whose bounds rule nothing out."""
+        from explorer.search.bounds import loose
+
+        return loose(self)
 
     def blocks(self) -> Sweep:
         """The whole lattice block by block, for enumeration (see `sweep`)."""

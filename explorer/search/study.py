@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import optuna
@@ -22,17 +22,25 @@ from explorer.search.evaluators import Evaluator, name_of, resolve
 from explorer.search.exact import Exact, exact_front
 from explorer.search.front import nondominated
 from explorer.search.outcome import Outcome, SearchProblem
+from explorer.search.pace import Progress
 from explorer.search.samplers import InOrder, make, make_shared
 from explorer.search.shared import HEARTBEAT_SECONDS, SharedStudy, column_table, open_storage
 from explorer.search.space import IntArray
 from explorer.search.storage import IDENTITY, Journal, describe
 from explorer.search.variables import Variables
-from explorer.units import FloatArray
+from explorer.units import FloatArray, at_most, format_count
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+
+
+class Limits(TypedDict):
+    """Where the enumeration may end early (see `exact_front`)."""
+
+    within: float
+    most: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +84,8 @@ def explore(
     trials: int,
     sampler: str = "auto",
     seed: int = 0,
+    within: float = 0.0,
+    most_evaluated: int | None = None,
     storage: str | None = None,
     journal: Path | None = None,
     evaluator: Evaluator | str | None = None,
@@ -84,7 +94,9 @@ def explore(
 ) -> Search:
     """Search `problem` for its front with `trials` trials, and measure the result against the exact front.
 
-    `sampler` is a name of `samplers.NAMES` or `exact`, which asks for the exact front itself. `journal`
+    `sampler` is a name of `samplers.NAMES` or `exact`, which asks for the exact front itself. The enumeration
+    of that front ends once it is `within` a share of the best possible, or has evaluated `most_evaluated`
+    designs (see `exact_front`). `journal`
     is a file that keeps the study of this process alone; an unfinished one of the same problem and seed is
     continued. `storage` is a journal or an Optuna storage URL that several processes share. `evaluator`
     measures designs for real (see `evaluators`). With either, trials are kept one by one as they are told.
@@ -100,8 +112,15 @@ def explore(
         kept = open_storage(where, heartbeat) if where is not None else optuna.storages.InMemoryStorage()
     hear = on_progress or (lambda phase, done, total, note="": None)
     size = problem.lattice.size
-    exact = exact_front(problem, lambda share: hear("exact", int(share * size), size))
-    run = _Run(problem, sampler, seed, exact)
+    limits: Limits = {"within": within, "most": most_evaluated}
+
+    def enumerated(now: Progress) -> None:
+        close = "" if now.gap is None or now.gap > 1 else f", within {at_most(now.gap)}"
+        decided = f"{format_count(now.n_decided)} of {format_count(size)} designs{close}"
+        hear("exact", int(100 * now.share), 100, decided)
+
+    exact = exact_front(problem, enumerated, **limits)
+    run = _Run(problem, sampler, seed, exact, limits)
     wanted = len(exact.points) if sampler == "exact" else trials
     if kept is not None:
         run.join(kept, where or "memory", call, storage is None)
@@ -123,6 +142,8 @@ def evaluate_for(
     trials: int,
     sampler: str = "auto",
     seed: int = 0,
+    within: float = 0.0,
+    most_evaluated: int | None = None,
     evaluator: Evaluator | str | None = None,
     heartbeat: int = HEARTBEAT_SECONDS,
     on_progress: Callable[..., Any] | None = None,
@@ -130,19 +151,22 @@ def evaluate_for(
     """Evaluate trials of the study of `problem` in `storage` until it has all; returns how many were told here.
 
     A study that is there already says itself how many trials it wants, by which sampler and seed; `trials`,
-    `sampler` and `seed` are those of one that this worker is the first to open.
+    `sampler`, `seed` and the limits of `exact` are those of one that this worker is the first to open.
     """
     hear = on_progress or (lambda phase, done, total, note="": None)
     call = resolve(evaluator) if evaluator is not None else None
     kept = open_storage(storage, heartbeat)
     known = _identity_in(kept, problem.name)
     sampler, seed = known.get("sampler", sampler), known.get("seed", seed)
+    limits: Limits = known.get("enumeration", {"within": within, "most": most_evaluated})
     chosen = (
-        InOrder(exact_front(problem).points, Variables(problem.lattice))
+        InOrder(exact_front(problem, **limits).points, Variables(problem.lattice))
         if sampler == "exact"
         else make_shared(sampler, problem, seed, call is not None)
     )
-    shared = SharedStudy(problem, chosen, kept, _identity(problem, sampler, seed, call), call, storage)
+    shared = SharedStudy(
+        problem, chosen, kept, _identity(problem, sampler, seed, limits, call), call, storage
+    )
     return shared.work(trials, lambda done, total: hear("search", done, total))
 
 
@@ -155,18 +179,22 @@ def _identity_in(storage: optuna.storages.BaseStorage, name: str) -> dict[str, A
 
 
 def _identity(
-    problem: SearchProblem, sampler: str, seed: int, evaluator: Evaluator | None = None
+    problem: SearchProblem, sampler: str, seed: int, limits: Limits, evaluator: Evaluator | None = None
 ) -> dict[str, Any]:
     """What a study is of; another one of the same name is not continued."""
     found: dict[str, Any] = {"problem": dict(problem.fingerprint), "sampler": sampler, "seed": seed}
+    if sampler == "exact" and any(limits.values()):
+        # Where the enumeration ends decides which designs it hands out.
+        found["enumeration"] = dict(limits)
     return found if evaluator is None else {**found, "evaluator": name_of(evaluator)}
 
 
 class _Run:
     """One study on its way."""
 
-    def __init__(self, problem: SearchProblem, sampler: str, seed: int, exact: Exact) -> None:
+    def __init__(self, problem: SearchProblem, sampler: str, seed: int, exact: Exact, limits: Limits) -> None:
         self.problem, self.seed, self.exact, self.sampler_name = problem, seed, exact, sampler
+        self.limits = limits
         self.variables = Variables(problem.lattice)
         if sampler == "exact":
             self.sampler: optuna.samplers.BaseSampler = InOrder(exact.points, self.variables)
@@ -179,8 +207,8 @@ class _Run:
             sampler=self.sampler,
         )
         describe(self.study, [o.name for o in problem.objectives])
-        self.identity = _identity(problem, sampler, seed)
-        self.ruler = exact.ruler()
+        self.identity = _identity(problem, sampler, seed, limits)
+        self.ruler = exact.ruler
         self.points: list[IntArray] = []
         self.outcomes: list[Outcome] = []
         self.columns: list[Mapping[str, np.ndarray[Any, Any]]] = []
@@ -224,7 +252,7 @@ class _Run:
         if self.sampler_name != "exact":
             self.sampler = make_shared(self.sampler_name, self.problem, self.seed, evaluator is not None)
         self.evaluator = name_of(evaluator) if evaluator is not None else ""
-        identity = _identity(self.problem, self.sampler_name, self.seed, evaluator)
+        identity = _identity(self.problem, self.sampler_name, self.seed, self.limits, evaluator)
         self.shared = SharedStudy(self.problem, self.sampler, storage, identity, evaluator, where, alone)
 
     def take_part(self, wanted: int, on_told: Callable[[int, int], Any]) -> None:

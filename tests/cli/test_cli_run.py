@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from program import ROOT, explore
+
+from explorer.search.crew import cores
 
 FILES = ("report.html", "trials.parquet", "front.csv", "summary.json", "budget.yaml", "journal.log")
 STUDY = (ROOT / "studies" / "one-node.yaml").read_text("utf-8")
@@ -127,3 +133,123 @@ def test_a_report_is_drawn_again_from_its_files(one_node: Path) -> None:
     page.unlink()
     assert explore("report", str(one_node)).returncode == 0
     assert len(page.read_text("utf-8")) == pytest.approx(len(before), rel=0.01)
+
+
+@pytest.mark.skipif(cores() < 2, reason="one core enumerates alone")
+@pytest.mark.parametrize("ways", ["Ctrl-C", "scheduler"])
+def test_an_interrupt_while_cores_enumerate_leaves_no_process_and_a_folder_to_go_on_in(
+    tmp_path: Path, ways: str
+) -> None:
+    folder = tmp_path / "cut"
+    command = (
+        "run",
+        "tests/benchmarks/levers.yaml",
+        "--within",
+        "1%",
+        "--most-evaluated",
+        "20k",
+        "-o",
+        str(folder),
+    )
+    process = subprocess.Popen(
+        [str(Path(sys.executable).with_name("explore")), *command],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
+    )  # fmt: skip
+    end = time.monotonic() + 120
+    while time.monotonic() < end and process.poll() is None and not _children(process.pid):
+        time.sleep(0.01)
+    helpers = _children(process.pid)
+    assert helpers
+    # A terminal interrupts every process of the group, a scheduler terminates the one that it started.
+    if ways == "Ctrl-C":
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        process.send_signal(signal.SIGTERM)
+    out, said = process.communicate(timeout=120)
+    assert (process.returncode, out) == (130, "")
+    assert said.splitlines()[-1] == f"interrupted; the same command continues the run in {folder}"
+    assert "Traceback" not in said
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    assert sorted(path.name for path in folder.iterdir()) == ["budget.yaml"]
+    if ways == "Ctrl-C":
+        assert explore(*command).returncode == 0
+        assert (folder / "summary.json").is_file()
+
+
+def _children(pid: int) -> list[int]:
+    """Processes that a process started; none where it is gone."""
+    found: list[int] = []
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += map(int, (task / "children").read_text("ascii").split())
+    return found
+
+
+def test_an_enumeration_that_may_end_early_says_how_close_it_is(tmp_path: Path) -> None:
+    study = tmp_path / "early.yaml"
+    text = STUDY.replace("n_kv_heads: 8", "n_kv_heads: [2, 8]").replace(
+        "multiple_of: 128}", "multiple_of: 512}"
+    )
+    study.write_text(
+        text.replace("{maximize: context_length}]", "{maximize: context_length}, {minimize: n_params}]"),
+        "utf-8",
+    )
+    runs: dict[str, dict[str, Any]] = {}
+    for name, *limit in (
+        ("whole",),
+        ("close", "--sampler", "exact", "--within", "5%"),
+        ("few", "--most-evaluated", "300"),
+    ):
+        folder = tmp_path / name
+        done = explore("run", str(study), "--trials", "20", *limit, "--json", "-o", str(folder))
+        assert done.returncode == 0, done.stderr
+        runs[name] = json.loads(done.stdout)
+        search, page = runs[name]["search"], (folder / "report.html").read_text("utf-8")
+        assert search == json.loads((folder / "summary.json").read_text("utf-8"))["search"]
+        assert search["n_proved"] + search["n_undecided"] == search["n_lattice"]
+        n = f"{search['n_evaluated']:,} of them evaluated"
+        if name == "whole":
+            assert (search["n_undecided"], search["gap"]) == (0, 0)
+            assert f"exact, proven over {search['n_lattice']:,} designs, {n}" in page
+            assert "of the exact front" in page
+            continue
+        assert search["n_undecided"] > 0
+        # The figure that is told is the one attained, raised to two digits.
+        told = re.search(r"within ([0-9.]+)% of the best possible", page)
+        assert told
+        assert 0 <= float(told[1]) / 100 - search["gap"] < 0.1 * search["gap"] + 1e-12
+        assert f"{search['n_proved']:,} of {search['n_lattice']:,} designs decided, {n}" in page
+        assert "best possible hypervolume" in page
+        assert "exact front of the whole lattice" not in page
+        # Repeatable, and the bound holds: the exact front is no better.
+        again = tmp_path / f"{name}-again"
+        assert (
+            explore("run", str(study), "--trials", "20", *limit, "--quiet", "-o", str(again)).returncode == 0
+        )
+        assert (again / "front.csv").read_bytes() == (folder / "front.csv").read_bytes()
+    assert runs["close"]["search"]["gap"] <= 0.05
+    assert runs["close"]["search"]["n_evaluated"] <= runs["whole"]["search"]["n_evaluated"]
+    assert runs["few"]["search"]["n_evaluated"] <= 300
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--within", "0", "--within takes a share above 0 and up to 1, such as 0.05 or 5%, got '0'"),
+        ("--within", "close", "--within takes a share above 0 and up to 1, such as 0.05 or 5%, got 'close'"),
+        ("--within", "101%", "--within takes a share above 0 and up to 1, such as 0.05 or 5%, got '101%'"),
+        ("--most-evaluated", "0", "--most-evaluated takes a whole number of at least 1, got '0'"),
+        ("--most-evaluated", "1.5", "--most-evaluated takes a whole number of at least 1, got '1.5'"),
+    ],
+)
+def test_an_end_of_the_enumeration_that_makes_no_sense_is_one_line(
+    tmp_path: Path, option: str, value: str, told: str
+) -> None:
+    folder = tmp_path / "none"
+    done = explore("run", "studies/one-node.yaml", option, value, "-o", str(folder))
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert done.stderr.count("\n") <= 2
+    assert not folder.exists()

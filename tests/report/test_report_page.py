@@ -274,7 +274,7 @@ def test_takeaways_follow_the_data() -> None:
     assert report.charts(moved)["front"].takeaway != report.charts(base)["front"].takeaway
     assert base.trade is not None
     doubled = replace(base, search=replace(base.search, hypervolume_share=0.5))
-    assert "50.0%" in report.charts(doubled)["search"].takeaway
+    assert "50.00%" in report.charts(doubled)["search"].takeaway
 
 
 def test_doubts_are_named() -> None:

@@ -12,16 +12,18 @@ from search_toy import Toy, toy_lattice
 from explorer import budget, checking
 from explorer.pipeline import study
 from explorer.search import bounds, sweep
+from explorer.search import exact as exact_module
 from explorer.search.blocks import dominated
 from explorer.search.crew import Crew
 from explorer.search.exact import exact_front
 from explorer.search.front import Objective, hypervolume, nondominated
 from explorer.search.outcome import Outcome
 from explorer.search.problem import Problem
+from explorer.search.space import AXES
 
 SMALL = """
 name: small
-budget: {{parameters: 2B, gpu_memory: 24GB, training: {training}, serving: {{gpu_memory: 12GiB}}}}
+budget: {{parameters: 2B, gpu_memory: 24GB, training: {training}, serving: {{gpu_memory: 12GiB, tokens: 1e12}}}}
 hardware: {{accelerator: rtx-4090, gpus: {gpus}}}
 space:
   context_length: {{from: 1024, to: 32768, per_octave: 1}}
@@ -30,24 +32,24 @@ space:
   d_head: {d_head}
   n_kv_heads: {kv}
   ffn: {ffn}
+  vocab_size: {vocab}
+  attention: {attention}
   schedule: [constant, {{staged: {{from: 4096, share: 0.05}}}}]
-training: {{global_batch_tokens: 512k}}
+training: {how}
 quality: {{law: besiroglu-2024, corpus: books}}
 objectives: {objectives}
 """
 
 
-def small(tmp_path, **changes):
+def small(**changes):
     text = SMALL.format(
         **{
-            "training": "{days: 14}", "gpus": 1, "d_head": "64", "kv": "all",
-            "ffn": "{kind: swiglu, ratio: 3.5}",
+            "training": "{days: 14}", "gpus": 1, "d_head": "64", "kv": "all", "vocab": 32000, "attention": "full",
+            "ffn": "{kind: swiglu, ratio: 3.5}", "how": "{global_batch_tokens: 512k}",
             "objectives": "[{minimize: loss}, {maximize: context_length}]",
         } | changes
     )  # fmt: skip
-    path = tmp_path / "small.yaml"
-    path.write_text(text)
-    return Problem(budget.load(path))
+    return Problem(budget.load(text))
 
 
 def brute(problem):
@@ -108,8 +110,8 @@ def test_random_problems_equal_brute_force(seed, m):
         {"objectives": "[{minimize: loss}]"},
     ],
 )
-def test_the_factorised_sweep_equals_brute_force(tmp_path, changes):
-    problem = small(tmp_path, **changes)
+def test_the_factorised_sweep_equals_brute_force(changes):
+    problem = small(**changes)
     exact = exact_front(problem)
     assert exact.n_proved == problem.lattice.size
     assert exact.n_evaluated < problem.lattice.size
@@ -120,8 +122,8 @@ def test_the_factorised_sweep_equals_brute_force(tmp_path, changes):
     )  # grids and tables add up in different orders
 
 
-def test_an_infeasible_budget_has_an_empty_front(tmp_path):
-    problem = small(tmp_path)
+def test_an_infeasible_budget_has_an_empty_front():
+    problem = small()
     problem.memory_limit_bytes = 1e9
     exact = exact_front(problem)
     assert len(exact.points) == 0
@@ -129,17 +131,18 @@ def test_an_infeasible_budget_has_an_empty_front(tmp_path):
     assert exact.optima == {}
 
 
-def test_a_metric_without_a_bound_is_enumerated_whole_and_said(tmp_path):
-    bounded = exact_front(small(tmp_path))
+def test_a_metric_whose_bound_rules_nothing_out_is_enumerated_whole_and_said():
+    bounded = exact_front(small())
     assert bounded.notes == ()
-    exact = exact_front(small(tmp_path, objectives="[{minimize: loss}, {minimize: energy_kwh}]"))
-    assert exact.n_evaluated > bounded.n_evaluated
-    assert any("energy_kwh" in note and "evaluated" in note for note in exact.notes)
+    for metric, told in (("energy_kwh", "same for all designs"), ("train_flops", "no bound is known")):
+        exact = exact_front(small(objectives=f"[{{minimize: loss}}, {{minimize: {metric}}}]"))
+        assert exact.n_evaluated > bounded.n_evaluated
+        assert any(metric in note and told in note and "evaluated" in note for note in exact.notes)
     assert any("one by one" in note for note in exact_front(Toy()).notes)
 
 
-def test_a_lattice_too_large_to_weigh_keeps_the_best_design_s_levers(tmp_path, monkeypatch):
-    problem = small(tmp_path, kv="[all, 4]", d_head="[64, 128]")
+def test_a_lattice_too_large_to_weigh_keeps_the_best_design_s_levers(monkeypatch):
+    problem = small(kv="[all, 4]", d_head="[64, 128]")
     monkeypatch.setattr(study, "MOST_WEIGHED", 100)
     result = study.run(problem.budget, trials=20, n_draws=0)
     best = result.exact_front.iloc[result.exact_front["loss"].argmin()]
@@ -150,64 +153,119 @@ def test_a_lattice_too_large_to_weigh_keeps_the_best_design_s_levers(tmp_path, m
 
 BOUNDED = (
     "[{minimize: loss}, {minimize: gpu_hours}, {minimize: days}, {minimize: step_seconds}, "
-    "{maximize: tokens_per_second_per_gpu}, {maximize: n_tokens}, {minimize: n_params}, {minimize: serving_bytes}]"
+    "{maximize: tokens_per_second_per_gpu}, {maximize: n_tokens}, {minimize: n_params}, {minimize: serving_bytes}, "
+    "{minimize: energy_kwh}, {maximize: mfu}, {minimize: peak_device_bytes}, {minimize: price}]"
 )
+FLOPS = "{minimize: train_flops}, {minimize: lifetime_flops}, "
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {
-            "training": "{gpu_hours: 2k, tokens: 30B}",
-            "gpus": 8,
-            "kv": "[all, 1, 2, 4]",
-            "d_head": "[32, 64, 128]",
-        },
-        {
-            "training": "{flops: 1e21}",
-            "gpus": 2,
-            "ffn": "[{kind: gelu, ratio: 4}, {kind: swiglu, ratio: 2.6667}]",
-        },
-    ],
-)
-def test_no_design_is_better_than_its_bound_or_that_of_a_block_it_lies_in(tmp_path, changes):
-    problem = small(tmp_path, **{"objectives": BOUNDED} | changes)
-    lattice = problem.lattice
-    points = lattice.points(
-        np.random.default_rng(0).choice(lattice.listed, min(4000, lattice.listed), replace=False)
-    )
+@st.composite
+def spaces(draw):
+    """Changes to the small budget: other levers, limits, machines and ways to train."""
+    several = lambda *values, n=2: "[" + ", ".join(  # noqa: E731
+        draw(st.lists(st.sampled_from(values), min_size=1, max_size=n, unique=True))
+    ) + "]"  # fmt: skip
+    gpus, implementation = draw(st.sampled_from([1, 2, 8])), draw(st.sampled_from(["torch", "megatron"]))
+    limits = draw(
+        st.lists(
+            st.sampled_from(["days: 14", "gpu_hours: 2k", "flops: 1e21", "tokens: 30B"]),
+            min_size=1, max_size=2, unique=True,
+        )
+    )  # fmt: skip
+    timed = any(limit.split(":")[0] in ("days", "gpu_hours") for limit in limits)
+    training = {
+        "implementation": implementation,
+        "precision": draw(st.sampled_from(["bf16-mixed", "amp", "bf16"])),
+        "optimizer": draw(st.sampled_from(["adamw", "adamw-foreach", "sgd", "muon", "adamw-8bit"])),
+        "attention_kernel": draw(st.sampled_from(["flash", "naive"])),
+        "global_batch_tokens": draw(st.sampled_from(["64k", "512k"])),
+        "cross_entropy": draw(st.sampled_from(["full", "chunked"])),
+    }
+    return {
+        "training": "{" + ", ".join(limits) + "}",
+        "gpus": f"{gpus}, price_per_gpu_hour: 2"
+        + draw(st.sampled_from(["", ", mfu: 0.2", ", mfu: 0.75", ", goodput: 0.8"])),
+        "d_head": several("32", "64", "128"),
+        "kv": several("all", "1", "2", "4", n=3),
+        "ffn": several("{kind: gelu, ratio: 4}", "{kind: swiglu, ratio: 2.6667}", "{kind: swiglu, ratio: 3.5}"),
+        "vocab": several("32000", "50257", "128256"),
+        "attention": several("full", "{window: 1024, global_every: 4}", "{window: 4096, global_every: 2}"),
+        "how": "{" + ", ".join(f"{k}: {v}" for k, v in training.items()) + "}",
+        "objectives": BOUNDED.replace("[", "[" + FLOPS) if not timed else BOUNDED,
+    }  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(spaces(), st.integers(0, 10**6))
+def test_no_design_is_better_than_its_bound_or_that_of_a_part_it_lies_in(changes, seed):
+    problem = small(**changes)
+    lattice, rng = problem.lattice, np.random.default_rng(seed)
+    points = lattice.points(rng.choice(lattice.listed, min(1000, lattice.listed), replace=False))
     points = points[lattice.valid(points)]
     outcome = problem.outcome(points)
     for rows, design in lattice.tables(points):
-        alone = np.stack(bounds.coordinates(problem, bounds.Ends.of(problem, design)), axis=1)
+        alone = _table(bounds.coordinates(problem, bounds.Ends.of(problem, design)), len(rows))
         good = outcome.feasible[rows]
-        assert good.any()
+        assert np.isfinite(alone).all()
         assert (alone[good] <= outcome.coordinates[rows][good]).all()
-    # Of all blocks together: each feasible design is no better than one of the corners.
-    corners = sweep.Sweep(problem).rest(set())
-    found = outcome.coordinates[outcome.feasible]
-    assert (corners[None] <= found[:, None]).all(axis=2).any(axis=1).all()
+    # Of parts: each feasible design is no better than one of the corners of each part that it lies in.
+    swept, waiting = sweep.Sweep(problem), []
+    waiting.extend(swept.whole())
+    feasible, found = points[outcome.feasible], outcome.coordinates[outcome.feasible]
+    for _ in range(30):
+        if not waiting:
+            break
+        part = waiting.pop(int(rng.integers(len(waiting))))
+        block = swept.bounded(part, found[:0])
+        held = np.all([np.isin(feasible[:, AXES.index(n)], part.axes[n]) for n in AXES[2:]], axis=0)
+        held &= (feasible[:, 0] == part.ffn) & (feasible[:, 1] == part.attention)
+        inside = found[held]
+        assert not len(inside) or block.n_designs
+        assert (block.best[None] <= inside[:, None]).all(axis=2).any(axis=1).all()
+        if block.n_designs and block.within.n_cells > 50:
+            waiting += _halved(swept, block)
+
+
+def _table(columns, n):
+    return np.stack([np.broadcast_to(c, n) for c in columns], axis=1)
+
+
+def _halved(swept, block):
+    limit, sweep.MOST_CELLS = sweep.MOST_CELLS, 50
+    try:
+        return swept.cut(block)
+    finally:
+        sweep.MOST_CELLS = limit
 
 
 @pytest.mark.parametrize("objectives", ["[{minimize: loss}, {maximize: context_length}]",
-                                        "[{minimize: loss}, {maximize: context_length}, {minimize: n_params}]"])  # fmt: skip
-def test_stopped_early_the_bound_holds_and_tightens_to_nothing(tmp_path, monkeypatch, objectives):
+                                        "[{minimize: loss}, {maximize: context_length}, {minimize: n_params}]",
+                                        "[{minimize: loss}, {minimize: energy_kwh}]"])  # fmt: skip
+def test_stopped_early_the_bound_holds_and_tightens_to_nothing(monkeypatch, objectives):
     monkeypatch.setattr(sweep, "MOST_CELLS", 100)
-    problem = small(tmp_path, objectives=objectives)
+    monkeypatch.setattr(exact_module, "FIRST", 16)
+    problem = small(objectives=objectives)
     truth = exact_front(problem)
     assert truth.complete
+    assert truth.gap == 0
     gaps = []
-    for share in (0.05, 0.3, 0.6, 0.9, 1.0):
-        some = exact_front(problem, most=share * problem.lattice.size)
+    for share in (0.03, 0.1, 0.3, 0.7, 1.0):
+        some = exact_front(problem, most=int(share * truth.n_evaluated))
         assert some.n_proved + some.n_undecided == problem.lattice.size
-        reference = some.ruler().reference
-        best = hypervolume(truth.coordinates, reference)
-        own = hypervolume(some.coordinates, reference)
-        assert own <= best <= some.ruler().hypervolume * (1 + 1e-12)
-        gaps.append(1 - own / some.ruler().hypervolume)
+        assert some.n_evaluated <= share * truth.n_evaluated
+        reference = some.ruler.reference
+        best, own = (hypervolume(e.coordinates, reference) for e in (truth, some))
+        assert own <= best <= some.ruler.hypervolume * (1 + 1e-12)
+        assert some.gap >= 1 - own / best - 1e-12 if best else some.gap == 1
+        gaps.append(some.gap)
     assert gaps[0] > 0.01
     assert gaps[-1] == 0
+    # Stopped at a gap, it is that close, and it did less.
+    for within in (0.5, 0.05, 0.001):
+        some = exact_front(problem, within=within)
+        assert some.gap <= within
+        assert some.n_evaluated <= truth.n_evaluated
+        assert 1 - some.ruler.share(some.coordinates) == pytest.approx(some.gap, abs=1e-12)
 
 
 def test_what_has_no_bound_has_none_when_stopped_early():
@@ -217,7 +275,8 @@ def test_what_has_no_bound_has_none_when_stopped_early():
     some = exact_front(toy, most=1000)
     assert not some.complete
     assert some.undecided is None
-    assert some.ruler().hypervolume == np.inf
+    assert some.gap == np.inf
+    assert some.ruler.share(some.coordinates) == 1
 
 
 @settings(max_examples=50, deadline=None)
@@ -231,8 +290,8 @@ def test_beaten_is_as_good_in_all_and_better_in_one(seed, m):
     np.testing.assert_array_equal(dominated(rows, front), plain)
 
 
-def test_a_check_of_a_large_lattice_estimates_what_a_small_one_s_counts(tmp_path, monkeypatch):
-    problem = small(tmp_path, kv="[all, 4]", d_head="[64, 128]")
+def test_a_check_of_a_large_lattice_estimates_what_a_small_one_s_counts(monkeypatch):
+    problem = small(kv="[all, 4]", d_head="[64, 128]")
     counted = checking.check(problem.budget)
     monkeypatch.setattr(checking, "MOST_COUNTED", 10)
     estimated = checking.check(problem.budget)
@@ -246,10 +305,10 @@ def test_a_check_of_a_large_lattice_estimates_what_a_small_one_s_counts(tmp_path
     assert any("drawn at random" in note for note in estimated.notes)
 
 
-def test_workers_change_nothing(tmp_path, monkeypatch):
+def test_workers_change_nothing(monkeypatch):
     monkeypatch.setattr("explorer.search.crew.PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(sweep, "MOST_CELLS", 300)
-    problem = small(tmp_path, kv="[all, 4]", d_head="[64, 128]")
+    problem = small(kv="[all, 4]", d_head="[64, 128]")
     alone, together = (exact_front(problem, workers=n) for n in (1, 3))
     assert alone.n_evaluated == together.n_evaluated
     np.testing.assert_array_equal(alone.points, together.points)

@@ -90,7 +90,10 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
     ]  # fmt: skip
     front = facts.result.front
     two = len(facts.objectives) == 2
-    drawn = "The dashed step is the exact front of the whole lattice. " if two else ""
+    whole = (
+        "exact front of the whole lattice" if facts.result.search.proven else "best front that was enumerated"
+    )
+    drawn = f"The dashed step is the {whole}. " if two else ""
     if facts.inside:
         drawn += "Open diamonds are the best designs within the law’s domain. "
     return Chart(

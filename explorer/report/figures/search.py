@@ -1,4 +1,4 @@
-"""How good the search was: share of the exact hypervolume against trials."""
+"""How good the search was: share of the exact hypervolume, or of the best possible, against trials."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ def chart(facts: Facts) -> Chart | None:
     if len(search.curve) < 2:
         return None
     frame = pd.DataFrame(search.curve, columns=["trials", "share"]).round(5)
+    measure = search.measure
     x = alt.X("trials:Q", title="Trials", axis=alt.Axis(tickMinStep=1, tickCount=8))
     y = alt.Y(
         "share:Q",
-        title="Share of the exact hypervolume",
+        title=f"Share of {measure}",
         axis=alt.Axis(format=".0%"),
         scale=alt.Scale(domain=[0, 1]),
     )
@@ -29,7 +30,7 @@ def chart(facts: Facts) -> Chart | None:
         alt.Chart(alt.NamedData("search-exact")).mark_rule(strokeDash=[4, 3]).encode(y=alt.Y("at:Q")),
         source.mark_line(interpolate="step-after", color="@c0", strokeWidth=2).encode(x=x, y=y),
         source.mark_point(color="@c0", filled=True, size=28, opacity=1 if len(frame) <= 60 else 0).encode(
-            x=x, y=y, tooltip=[alt.Tooltip("trials:Q", title="Trials"), alt.Tooltip("share:Q", title="Share of exact", format=".2%")]
+            x=x, y=y, tooltip=[alt.Tooltip("trials:Q", title="Trials"), alt.Tooltip("share:Q", title="Share", format=".2%")]
         ),
     ]  # fmt: skip
     said = takeaway(facts)
@@ -37,12 +38,12 @@ def chart(facts: Facts) -> Chart | None:
         name="search",
         title="How good the search was",
         takeaway=said,
-        description=f"Share of the exact front's hypervolume over {search.n_trials} trials. {said}",
+        description=f"Share of {measure} over {search.n_trials} trials. {said}",
         spec=specify(layers, 220),
         data={"search": frame, "search-exact": pd.DataFrame({"at": [1.0]})},
         table=Table(
-            caption="Share of the exact front's hypervolume, at the trials that raised it",
-            columns=("Trials", "Share of the exact hypervolume"),
+            caption=f"Share of {measure}, at the trials that raised it",
+            columns=("Trials", f"Share of {measure}"),
             rows=tuple((words.whole(t), f"{100 * s:.2f}%") for t, s in _told(search.curve)),
             numeric=frozenset({0, 1}),
         ),
@@ -63,6 +64,5 @@ def takeaway(facts: Facts) -> str:
     when = f", 99% of it after {words.whole(reached)}" if reached else ""
     return (
         f"{words.whole(search.n_trials)} trial{'' if search.n_trials == 1 else 's'} ({search.sampler}, seed {search.seed}) reached "
-        f"{100 * search.hypervolume_share:.1f}% of the exact front's hypervolume{when}; the exact front is proven over "
-        f"{words.whole(search.n_proved)} designs."
+        f"{search.reached} of {search.measure}{when}. The enumerated front is {search.closeness}."
     )  # fmt: skip
