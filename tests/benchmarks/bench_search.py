@@ -8,7 +8,8 @@ hypervolume gained), the trials `auto` takes over ten seeds, and how much it loo
 share of the exact hypervolume after 20, 100, 300 and 1,000 trials, and CPU seconds, of every sampler on every
 study with two and with three objectives; a run that has spent `--seconds` of CPU stops there, and a dash stands
 for the trials that not every seed reached. It takes hours: `--sampler` runs some alone, and `--keep FILE` keeps
-every finished run, to go on from there. Part four is `auto` on the budgets of `varied.yaml`, unlike the studies.
+every finished run, to go on from there. Part four is `auto` on the budgets of `varied.yaml`, unlike the studies. Part five
+enumerates one budget's levers, ever more of them, from 10^4 to 10^9 designs: what a design costs, and the memory.
 `--part` runs some parts alone; `--markdown` writes the parts that ran into the README between its markers. pymoo
 and Optuna's GP (which needs PyTorch) are compared where they are installed.
 """
@@ -44,7 +45,26 @@ HERE = Path(__file__).parent
 STUDIES = tuple(HERE.parents[1] / "studies" / f"{name}.yaml" for name in ("one-gpu", "one-node", "cluster"))
 LEVERS = HERE / "levers.yaml"
 VARIED = HERE / "varied.yaml"
-PARTS = ("exact", "auto", "samplers", "varied")
+BILLION = HERE / "billion.yaml"
+PARTS = ("exact", "auto", "samplers", "varied", "scale")
+LEVERS_BY_SIZE = (
+    {"per_octave": 1, "multiple_of": 512},
+    {"multiple_of": 256},
+    {"multiple_of": 128, "ffn": 2, "schedule": 2},
+    {"multiple_of": 128, "n_kv_heads": 2, "ffn": 2, "vocab_size": 2, "attention": 2, "schedule": 3},
+    {
+        "multiple_of": 128,
+        "d_head": 2,
+        "n_kv_heads": 4,
+        "ffn": 4,
+        "vocab_size": 3,
+        "attention": 2,
+        "schedule": 4,
+    },
+    {},
+)
+"""Of each lattice of part five: the grid of contexts and widths, and how many of each lever's values are listed
+(one where nothing is said); the last is all of `billion.yaml`."""
 THIRD = ("", "n_params", "kv_cache_bytes")
 """Third objective beside the budget's own two; empty for none."""
 MOST_SECONDS = 300.0
@@ -87,6 +107,11 @@ def main() -> int:
         "varied": (
             f"`auto` on budgets unlike the studies, to {ENOUGH:.1%}, {asked.seeds} seeds",
             lambda: _auto(varied(), asked.seeds),
+        ),
+        "scale": (
+            "Exact front of one budget with ever more levers listed, one core, and how soon it is proved to be within "
+            f"{CLOSE:.0%} of the best possible",
+            _scale,
         ),
     }
     reached = True
@@ -144,6 +169,37 @@ def _exact() -> Iterator[Row]:
             problem.name, _goals(problem), f"{exact.n_proved:,}", f"{exact.n_proved * problem.n_plans:.1e}",
             f"{exact.n_evaluated:,}", f"{len(exact.points):,}", f"{seconds:.2f}", f"{peak:.0f}",
         )  # fmt: skip
+
+
+def _scale() -> Iterator[Row]:
+    yield (
+        "designs", "× plans", "evaluated", "CPU s", "CPU µs per design", "CPU µs per design × plan", "peak MiB",
+        f"CPU s to within {CLOSE:.0%}",
+    )  # fmt: skip
+    for problem in map(_with_levers, LEVERS_BY_SIZE):
+        start = time.process_time()
+        exact = exact_front(problem, workers=1)
+        seconds = time.process_time() - start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        start = time.process_time()
+        exact_front(problem, within=CLOSE, workers=1)
+        close = time.process_time() - start
+        cells = exact.n_proved * problem.n_plans
+        yield (
+            f"{exact.n_proved:,}", f"{cells:.1e}", f"{exact.n_evaluated:,}", f"{seconds:.2f}",
+            f"{1e6 * seconds / exact.n_proved:.3f}", f"{1e6 * seconds / cells:.1e}", f"{peak:.0f}", f"{close:.2f}",
+        )  # fmt: skip
+
+
+def _with_levers(some: dict[str, int]) -> Problem:
+    """`billion.yaml` with only some values of its levers; whole where none is named."""
+    budget = YAML(typ="safe").load(BILLION.read_text("utf-8"))
+    space = budget["space"]
+    space["context_length"]["per_octave"] = some.get("per_octave", space["context_length"]["per_octave"])
+    space["d_model"]["multiple_of"] = some.get("multiple_of", space["d_model"]["multiple_of"])
+    for name in ("d_head", "n_kv_heads", "ffn", "vocab_size", "attention", "schedule") if some else ():
+        space[name] = space[name][: some.get(name, 1)]
+    return Problem(explorer.load(json.dumps(budget)))
 
 
 def _auto(problems: Iterator[Problem], n_seeds: int) -> Iterator[Row]:

@@ -11,6 +11,7 @@ from search_toy import Toy, toy_lattice
 
 from explorer import budget, checking
 from explorer.pipeline import study
+from explorer.report import render
 from explorer.search import bounds, sweep
 from explorer.search import exact as exact_module
 from explorer.search.blocks import dominated
@@ -157,6 +158,28 @@ BOUNDED = (
     "{minimize: energy_kwh}, {maximize: mfu}, {minimize: peak_device_bytes}, {minimize: price}]"
 )
 FLOPS = "{minimize: train_flops}, {minimize: lifetime_flops}, "
+
+
+def test_of_a_lattice_too_large_to_weigh_whose_best_design_has_a_window_there_is_a_page(monkeypatch):
+    problem = small(attention="[full, {window: 2048, global_every: 4}]")
+    monkeypatch.setattr(study, "MOST_WEIGHED", 100)
+    result = study.run(problem.budget, trials=20, n_draws=0)
+    best = result.exact_front.iloc[result.exact_front["loss"].argmin()]
+    assert best["attention"] != "full"
+    # Contexts no longer than the window are on the lattice under full attention alone, which the trade lets go.
+    assert problem.lattice.context_length[0] < result.evidence.plane["context_length"].min()
+    assert "</html>" in render(result)
+    # What is called exact on another corpus is so over the whole lattice.
+    for corpus, front in result.evidence.corpus_fronts.items():
+        elsewhere = problem.budget.quality.model_copy(update={"corpus": corpus})
+        asked = Problem(problem.budget.model_copy(update={"quality": elsewhere}))
+        np.testing.assert_allclose(
+            np.sort(front[f"loss_{corpus}"]), np.sort(exact_front(asked).figures[:, 0]), rtol=1e-9
+        )
+    limited = problem.budget.search.model_copy(update={"most_evaluated": 1})
+    few = study.run(problem.budget.model_copy(update={"search": limited}), trials=20, n_draws=0)
+    assert few.search.n_undecided
+    assert not few.evidence.corpus_fronts
 
 
 @st.composite
