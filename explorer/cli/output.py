@@ -26,7 +26,20 @@ def console(stderr: bool = False) -> Console:
 
     # Rich's own NO_COLOR still writes bold; here it means text alone.
     system: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
-    return Console(stderr=stderr, highlight=False, soft_wrap=True, color_system=system)
+    # Rich takes a dumb terminal for 80 columns, however many it has.
+    width = _width(sys.stderr if stderr else sys.stdout)
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, color_system=system, width=width)
+
+
+def _width(stream: TextIO) -> int:
+    """Columns of the terminal that `stream` is; 80 where nobody knows."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdigit() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
 
 
 @contextmanager
@@ -64,8 +77,7 @@ def _wrapped(line: str, stream: TextIO) -> str:
         return line
     indent = " " * (len(line) - len(line.lstrip()) + 2)
     kept: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False, "subsequent_indent": indent}
-    width = console(stderr=stream is sys.stderr).width
-    return "\n".join(textwrap.fill(part, width, **kept) for part in line.split("\n"))
+    return "\n".join(textwrap.fill(part, _width(stream), **kept) for part in line.split("\n"))
 
 
 def one_answer(as_json: bool, output: object) -> None:
@@ -150,6 +162,6 @@ def _print_list(names: Sequence[str], row: Sequence[str], indent: str = "") -> N
     left = max(len(name) for name in names)
     for name, cell in zip(names, row, strict=True):
         head = f"{indent}{name:<{left}}  "
-        width = max(console().width, len(head) + 16)
+        width = max(_width(sys.stdout), len(head) + 16)
         hung: dict[str, Any] = {"initial_indent": head, "subsequent_indent": " " * len(head)}
         print(textwrap.fill(cell, width, **hung, break_long_words=False, break_on_hyphens=False) or head)

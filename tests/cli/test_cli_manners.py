@@ -10,6 +10,7 @@ import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,8 @@ CONFIG = (
 def on_terminal(arguments: list[str], cwd: Path = ROOT, **environment: str) -> tuple[str, str]:
     """What the program writes where stdout and stderr are terminals of their own."""
     pairs = [pty.openpty() for _ in range(2)]
+    for _, end in pairs:
+        termios.tcsetwinsize(end, (24, 110))
     env = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
     process = subprocess.Popen(
         [str(PROGRAM), *arguments], cwd=cwd, stdout=pairs[0][1], stderr=pairs[1][1],
@@ -146,6 +149,12 @@ def test_a_terminal_of_any_width_shows_whole_words(
     assert words - set(shown.split()) == set()
     longest = max(map(len, words))
     assert max(map(len, shown.splitlines())) <= max(width, longest + 30)
+
+
+def test_a_dumb_terminal_is_as_wide_as_it_is() -> None:
+    shown, _ = on_terminal(["list", "corpora"], TERM="dumb", COLUMNS="")
+    assert "\x1b" not in shown
+    assert 100 < max(map(len, shown.splitlines())) <= 110
 
 
 def test_the_designs_of_a_run_stand_side_by_side(one_node: Path, tmp_path: Path) -> None:
