@@ -10,6 +10,7 @@ study with two and with three objectives; a run that has spent `--seconds` of CP
 for the trials that not every seed reached. It takes hours: `--sampler` runs some alone, and `--keep FILE` keeps
 every finished run, to go on from there. Part four is `auto` on the budgets of `varied.yaml`, unlike the studies. Part five
 enumerates one budget's levers, ever more of them, from 10^4 to 10^9 designs: what a design costs, and the memory.
+Part six is `auto` on budgets drawn by a seed, which nobody saw while it was built.
 `--part` runs some parts alone; `--markdown` writes the parts that ran into the README between its markers. pymoo
 and Optuna's GP (which needs PyTorch) are compared where they are installed.
 """
@@ -32,6 +33,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import compared
 import numpy as np
 import optuna
+from drawn import drawn
 from ruamel.yaml import YAML
 from tables import Row, show, write
 
@@ -46,7 +48,7 @@ STUDIES = tuple(HERE.parents[1] / "studies" / f"{name}.yaml" for name in ("one-g
 LEVERS = HERE / "levers.yaml"
 VARIED = HERE / "varied.yaml"
 BILLION = HERE / "billion.yaml"
-PARTS = ("exact", "auto", "samplers", "varied", "scale")
+PARTS = ("exact", "auto", "samplers", "varied", "scale", "drawn")
 LEVERS_BY_SIZE = (
     {"per_octave": 1, "multiple_of": 512},
     {"multiple_of": 256},
@@ -70,6 +72,8 @@ THIRD = ("", "n_params", "kv_cache_bytes")
 MOST_SECONDS = 300.0
 """CPU seconds after which a run of a sampler is stopped."""
 ENOUGH = 0.999
+N_DRAWN = 12
+"""Budgets drawn by a seed."""
 
 
 def main() -> int:
@@ -111,6 +115,10 @@ def main() -> int:
         "scale": (
             "Exact front of one budget with ever more levers listed, one core",
             _scale,
+        ),
+        "drawn": (
+            f"`auto` on budgets drawn by a seed ({asked.draw}), to {ENOUGH:.1%}, {asked.seeds} seeds of `auto`",
+            lambda: _auto(drawn(N_DRAWN, asked.draw), asked.seeds),
         ),
     }
     reached = True
