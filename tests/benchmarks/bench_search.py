@@ -87,6 +87,7 @@ def main() -> int:
         "--seconds", type=float, default=MOST_SECONDS, help="CPU seconds a sampler's run may take"
     )
     parser.add_argument("--keep", type=Path, help="file of finished runs of samplers")
+    parser.add_argument("--draw", type=int, default=0, help="seed that budgets are drawn by")
     parser.add_argument("--markdown", action="store_true", help="write the tables into the README")
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part; may be repeated")
     asked = parser.parse_args()
@@ -98,7 +99,7 @@ def main() -> int:
             lambda: _auto(_studies(), 10),
         ),
         "samplers": (
-            f"Share of the exact hypervolume by trials, median of {asked.seeds} seeds; a run stops after "
+            f"Share of the exact hypervolume by trials, medians over the seeds; a run stops after "
             f"{asked.seconds:.0f} CPU seconds, and — stands for trials that not every seed reached",
             lambda: compared.table(
                 (problem_of(study, third) for study in STUDIES for third in THIRD[:2]),
