@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from program import ROOT, explore
 
@@ -33,6 +34,26 @@ def test_a_run_writes_its_files_and_its_answer(one_node: Path) -> None:
     best = summary["picks"]["best-loss"]
     assert best["n_params"] <= 8e9
     assert best["serving_bytes"] <= 24 * 2**30
+
+
+def test_a_dashboard_finds_names_units_and_limits_in_the_journal(one_node: Path) -> None:
+    # As optuna-dashboard opens it: by its path, with Optuna's own reader alone.
+    backend = optuna.storages.journal.JournalFileBackend(str(one_node / "journal.log"))
+    (summary,) = optuna.get_all_study_summaries(optuna.storages.JournalStorage(backend))
+    study = optuna.load_study(study_name="one-node", storage=optuna.storages.JournalStorage(backend))
+    assert summary.study_name == "one-node"
+    assert study.metric_names == ["loss", "context_length"]
+    assert study.user_attrs["units"] == {"loss": "nats/token", "context_length": "tokens"}
+    assert "excess_<limit>" in study.user_attrs["constraints"]
+    trials = study.get_trials(deepcopy=False)
+    assert len(trials) == 300
+    for trial in trials:
+        shown = trial.user_attrs
+        assert {"step_seconds", "peak_device_bytes", "gpu_hours", "n_params"} <= set(shown)
+        limits = {k: v for k, v in shown.items() if k.startswith("excess_")}
+        assert {"excess_parameters", "excess_gpu_memory", "excess_training", "excess_serving"} <= set(limits)
+        assert shown["feasible"] == (max(limits.values()) <= 0)
+        assert (shown["loss"], shown["context_length"]) == tuple(trial.values)
 
 
 def test_the_same_seed_gives_the_same_front_in_another_process(one_node: Path, tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """Runs that die by SIGKILL and are taken up again; each must end in the front of an undisturbed run.
 
     search_killer.py moments FOLDER KILLS [measured]
-    search_killer.py points FOLDER STORAGE [measured]
+    search_killer.py points FOLDER STORAGE...
 
-`moments` kills whole runs at random moments, first anywhere in their time, then within every phase in turn.
-`points` kills them right before, within and right after every change of what they keep (STORAGE is `journal`
-for the run's own one, else a URL). Every run is a child forked when all imports are done. Where phases are
-met in turn, what only computes is remembered from the undisturbed run, so that a kill costs little. A run
-that ends by itself is compared with the undisturbed one and begun anew. Prints where the kills fell, as JSON.
+`moments` kills whole runs at random moments, first anywhere in their time, then in every phase in turn: at its
+beginning once, else within. `points` kills measured runs right before, within and right after every change of
+what they keep (a STORAGE is `journal` for the run's own one, else a URL). Every run is a child forked when all
+imports are done. Where phases are met in turn, what only computes is remembered from the undisturbed run, so
+that a kill costs little. A run that ends by itself is compared with the undisturbed one and begun anew.
+Prints where the kills fell, as JSON.
 """
 
 import json
@@ -37,6 +38,15 @@ from explorer.pipeline import run_in
 from explorer.result import Result
 from explorer.search.storage import Journal
 
+with suppress(ImportError):
+    # Imported once, here, not in every forked run.
+    import alembic.command  # noqa: F401
+    import optuna.storages._grpc.client
+    import optuna.storages._rdb.storage
+    import psycopg  # noqa: F401
+    import sqlalchemy.dialects.postgresql.psycopg
+    import sqlalchemy.dialects.sqlite.pysqlite  # noqa: F401
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from budgets import small
 
@@ -44,6 +54,9 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 TRIALS = 12
 ANYWHERE = 0.1
 """Share of the kills that fall anywhere in a modelled run that computes everything."""
+
+MOST_KILLS, MOST_SHARED = 60, 20
+"""Kills on the way through a run's own journal, and through another storage."""
 
 PHASES = {
     "enumerating": (explorer.search.study, "exact_front"),
@@ -79,6 +92,7 @@ class Killer:
     def __init__(self, where: Path, name: str, measured: bool) -> None:
         self.where, self.folder = where, where / "killed"
         self.storage: str | None = None
+        self.name, self.finished = name, 0
         self.budget = parse(small(name, TRIALS), "killed.yaml")
         self.evaluator = train if measured else None
         self.found: Counter[str] = Counter()
@@ -104,10 +118,10 @@ class Killer:
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Leave nothing of the runs so far."""
+        """Leave nothing of the runs so far; in a storage that others keep, begin another study."""
         shutil.rmtree(self.folder)
-        if self.storage:
-            optuna.delete_study(study_name=self.budget.name, storage=self.storage)
+        self.finished += 1
+        self.budget = self.budget.model_copy(update={"name": f"{self.name}-{self.finished}"})
 
     def remember(self, where: Path) -> None:
         """Compute what only computes once, here."""
@@ -119,19 +133,20 @@ class Killer:
         run_in(where, self.budget, evaluator=self.evaluator)
 
     @contextmanager
-    def child(self, prepare=lambda: None, folder=None):
-        """A forked run: its process number, and where it tells of the phases it enters."""
+    def child(self, prepare=lambda: None, folder=None, stop=None):
+        """A forked run: its process number, and where it tells of the phases it enters. It stays where it
+        enters the phase `stop`, and waits to be killed."""
         heard, told = os.pipe()
         number = os.fork()
         if not number:
             os.close(heard)
             code = 1
             try:
-                enter("opening", told)
+                enter("opening", told, stop)
                 for label, (owner, name) in {
                     **PHASES, **(MEASURED if self.evaluator else MODELLED)
                 }.items():  # fmt: skip
-                    before(owner, name, lambda label=label: enter(label, told))
+                    before(owner, name, lambda label=label: enter(label, told, stop))
                 prepare()
                 self.whole(folder or self.folder)
                 code = 0
@@ -170,8 +185,10 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def enter(label: str, told: int) -> None:
+def enter(label: str, told: int, stop: str | None = None) -> None:
     os.write(told, f"{label}\n".encode())
+    if label == stop:
+        signal.pause()
 
 
 def before(owner, name, do) -> None:
@@ -211,13 +228,16 @@ def moments(where: Path, kills: int, measured: bool) -> dict:
     killer.remember(where / "remembered")
     entered = timeline(killer, where / "again")
     labels = list(dict.fromkeys(label for label, _ in entered))
+    surely = labels[:]
     while (done := sum(killer.found.values())) < kills:
-        # Every phase in its turn, one of its occurrences, and a moment within.
-        label = labels[done % len(labels)]
-        turn = choice.randrange(sum(one == label for one, _ in entered))
-        wait = choice.uniform(0, [s for one, s in entered if one == label][turn])
+        # Every phase in its turn, one of its occurrences, and a moment within; first, surely, its beginning:
+        # some take less time than a kill.
+        stop = surely.pop() if surely else None
+        label = stop or labels[done % len(labels)]
+        turn = 0 if stop else choice.randrange(sum(one == label for one, _ in entered))
+        wait = 0 if stop else choice.uniform(0, [s for one, s in entered if one == label][turn])
         killer.last = ""
-        with killer.child() as (number, heard):
+        with killer.child(stop=stop) as (number, heard):
             for line in lines(heard):
                 killer.last = line
                 turn -= line == label
@@ -253,25 +273,28 @@ def lines(heard: int):
         yield line.decode().strip()
 
 
-def points(where: Path, storage: str, measured: bool) -> dict:
-    killer = Killer(where, "points-" + ("measured" if measured else "modelled"), measured)
+def points(where: Path, storages: list[str]) -> dict:
+    killer = Killer(where, "points", measured=True)
     killer.remember(where / "remembered")
-    killer.storage = None if storage == "journal" else storage
-    patient, survived = 0, False
-    # A run dies at its first point, the next one at its second, and so on: some in the same trial as the
-    # one before, some later. What came to its end before its turn has shown all.
-    while not survived:
-        patient += 1
-        survived = not died(killer, patient)
-        if not survived and patient > 60:
-            killer.end()
-            break
-    # The last files of a run, each of which is put in its place in one step.
-    turn, survived = 0, False
-    while not survived:
-        turn += 1
-        survived = not died(killer, turn, storing=False)
-    return dict(killer.found)
+    fell = {}
+    for storage in storages:
+        killer.storage, killer.found = None if storage == "journal" else storage, Counter()
+        patient, survived = 0, False
+        # A run dies at its first point, the next one at its second, and so on: some in the same trial as the
+        # one before, some later. What came to its end before its turn has shown all.
+        while not survived:
+            patient += 1
+            survived = not died(killer, patient)
+            if not survived and patient > (MOST_SHARED if killer.storage else MOST_KILLS):
+                killer.end()
+                break
+        # The last files of a run, each of which is put in its place in one step.
+        turn, survived = 0, bool(killer.storage)
+        while not survived:
+            turn += 1
+            survived = not died(killer, turn, storing=False)
+        fell[storage.partition(":")[0]] = dict(killer.found)
+    return fell
 
 
 def died(killer: Killer, turn: int, storing: bool = True) -> bool:
@@ -289,7 +312,9 @@ def died(killer: Killer, turn: int, storing: bool = True) -> bool:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         watch_files(point)
-        if storing and killer.storage:
+        if storing and (killer.storage or "").startswith("grpc:"):
+            watch_proxy(point)
+        elif storing and killer.storage:
             watch_database(point)
         elif storing:
             watch_journal(point)
@@ -369,8 +394,30 @@ def watch_database(point) -> None:
     DefaultDialect.do_commit = watched
 
 
+def watch_proxy(point) -> None:
+    """A point before and after every change that is sent; of a trial's hundred figures, at a few of them."""
+    from optuna.storages import GrpcStorageProxy
+
+    sent = Counter()
+    for name in (
+        "create_new_study", "set_study_user_attr", "set_study_system_attr", "create_new_trial", "set_trial_param",
+        "set_trial_state_values", "set_trial_user_attr", "set_trial_system_attr",
+    ):  # fmt: skip
+        send = getattr(GrpcStorageProxy, name)
+
+        def watched(self, *arguments, name=name, send=send, **options):
+            sent[name] += 1
+            if name == "set_trial_user_attr" and sent[name] % 40:
+                return send(self, *arguments, **options)
+            point(f"before {name}")
+            answer = send(self, *arguments, **options)
+            point(f"after {name}")
+            return answer
+
+        setattr(GrpcStorageProxy, name, watched)
+
+
 if __name__ == "__main__":
-    what, folder, rest, kind = sys.argv[1], Path(sys.argv[2]), sys.argv[3], len(sys.argv) > 4
-    fell = moments(folder, int(rest), kind) if what == "moments" else points(folder, rest, kind)
-    spent = sum(os.times()[:4])
-    print(json.dumps({"kills": sum(fell.values()), "cpu_seconds": round(spent, 1), **fell}))
+    what, folder, rest = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
+    fell = moments(folder, int(rest[0]), len(rest) > 1) if what == "moments" else points(folder, rest)
+    print(json.dumps({"cpu_seconds": round(sum(os.times()[:4]), 1), "fell": fell}))

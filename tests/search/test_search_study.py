@@ -112,12 +112,30 @@ def test_a_journal_cut_short_is_taken_up_to_the_same_end(tmp_path, name, cut):
     assert set(told[0].constraints) == {"parameters"}
 
 
-def test_another_budget_does_not_continue_a_study_and_says_what_changed(tmp_path):
-    explore(Toy(), trials=5, sampler="random", journal=tmp_path / "a.log")
+@pytest.mark.parametrize("where", ["its own journal", "a shared journal", "sqlite"])
+def test_another_budget_does_not_continue_a_study_and_says_what_changed(tmp_path, where):
+    kept = {
+        "its own journal": {"journal": tmp_path / "a.log"},
+        "a shared journal": {"storage": str(tmp_path / "a.log")},
+        "sqlite": {"storage": f"sqlite:///{tmp_path}/a.db"},
+    }[where]
+
+    def run(problem=None, trials=5, sampler="random", **given):
+        return explore(problem or Toy(), trials=trials, sampler=sampler, **kept, **given)
+
+    first = run()
     with pytest.raises(ExplorerError, match=r"limit: 2000000000.0 -> 1000000000.0"):
-        explore(Toy(limit=1e9), trials=5, sampler="random", journal=tmp_path / "a.log")
+        run(Toy(limit=1e9))
     with pytest.raises(ExplorerError, match="seed: 0 -> 1"):
-        explore(Toy(), trials=5, sampler="random", seed=1, journal=tmp_path / "a.log")
+        run(seed=1)
+    with pytest.raises(ExplorerError, match='sampler: "random" -> "auto"'):
+        run(sampler="auto")
+    with pytest.raises(ExplorerError, match="evaluator: null -> .*slower"):
+        run(evaluator=slower)
+    # More trials are the same study, continued; the first ones stay.
+    more = run(trials=8)
+    assert len(more.trials) == 8
+    assert more.trials.head(5).equals(first.trials)
 
 
 def slower(design):
@@ -140,7 +158,6 @@ def test_measured_trials_replace_modelled_ones_and_failures_are_recorded(tmp_pat
     assert len(found.trials) + len(found.failures) == 25
     assert all("out of memory" in f.error for f in found.failures)
     assert runs[1].front.to_csv() == found.front.to_csv()
-    assert len(set(zip(*(found.trials[c] for c in ("context_length", "d_model", "n_layers")), strict=True)))
 
 
 def test_two_workers_ask_for_what_one_would(tmp_path):
