@@ -6,6 +6,7 @@ problem already. Where processes cannot be forked safely, this process works alo
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -59,13 +60,19 @@ class Crew(Generic[Task, Answer]):
         busy: dict[Connection, int] = {}
         while waiting or busy:
             for line in [line for line in self._workers if line not in busy][: len(waiting)]:
-                number = waiting.pop()
-                line.send(tasks[number])
-                busy[line] = number
-            if not busy:
+                try:
+                    line.send(tasks[waiting[-1]])
+                except OSError:
+                    # Killed while it had nothing to do.
+                    self._workers.pop(line).join()
+                else:
+                    busy[line] = waiting.pop()
+            if not self._workers:
                 # Every worker is gone; what is left is done here.
                 answers |= {number: self._work(tasks[number]) for number in waiting}
                 break
+            if not busy:
+                continue
             ready = wait(list(busy))
             for line in [line for line in busy if line in ready]:
                 number = busy.pop(line)
@@ -92,7 +99,14 @@ class Crew(Generic[Task, Answer]):
                 process = fork.Process(
                     target=_serve, args=(self._work, there, (*self._workers, here)), daemon=True
                 )
-                process.start()
+                try:
+                    process.start()
+                except OSError:
+                    # No memory for another process, or no leave: those that are there will do.
+                    here.close()
+                    there.close()
+                    self._due = math.inf
+                    break
                 there.close()
                 self._workers[here] = process
         finally:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from program import ROOT, explore
+from program import ROOT
 
 from explorer.catalog.cited import measurements
 
@@ -25,12 +25,9 @@ _LOSSES = "series,c,nll,protocol\n" + "".join(
 
 
 @pytest.fixture(scope="session")
-def one_gpu(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def one_gpu(finished: Callable[..., Path]) -> Path:
     """Folder of a finished run of studies/one-gpu.yaml."""
-    folder = tmp_path_factory.mktemp("runs") / "one-gpu"
-    done = explore("run", "studies/one-gpu.yaml", "--trials", "40", "-o", str(folder))
-    assert done.returncode == 0, done.stderr
-    return folder
+    return finished("one-gpu", "--trials", "40")
 
 
 @pytest.fixture

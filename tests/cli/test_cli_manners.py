@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from budgets import small
 from program import ROOT, explore
 
 from explorer.cli.program import COMMANDS
@@ -177,7 +178,9 @@ def test_no_color_means_text_alone() -> None:
 
 
 def test_progress_is_for_terminals_and_says_how_long(tmp_path: Path) -> None:
-    arguments = ["run", "studies/one-gpu.yaml", "--trials", "30"]
+    budget = tmp_path / "budget.yaml"
+    budget.write_text(small(), "utf-8")
+    arguments = ["run", str(budget)]
     answer, progress = on_terminal([*arguments, "-o", str(tmp_path / "shown")])
     assert "loss" in answer
     assert "trade" in progress
@@ -268,7 +271,10 @@ def test_an_interrupt_is_exit_130_and_one_line() -> None:
         [str(PROGRAM), "evaluate", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
     )  # fmt: skip
-    time.sleep(8)
+    # More than a pipe holds: it is written when the program has begun to read.
+    assert process.stdin is not None
+    process.stdin.write("#" * 200_000)
+    process.stdin.flush()
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (130, "interrupted\n")

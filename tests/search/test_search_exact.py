@@ -351,6 +351,34 @@ def test_a_killed_worker_s_task_is_done_by_another():
         assert crew.map(range(5)) == [k * k for k in range(5)]
 
 
+@pytest.mark.parametrize("n_dead", [1, 2])
+def test_workers_killed_between_two_waves_are_missed_by_nobody(n_dead):
+    with Crew(lambda task: task * task, 2, patience=0.0) as crew:
+        assert crew.map(range(4)) == [0, 1, 4, 9]
+        for process in list(crew._workers.values())[:n_dead]:
+            process.kill()
+            process.join()
+        assert crew.map(range(2)) == [0, 1]
+        assert crew.map(range(5)) == [0, 1, 4, 9, 16]
+
+
+@pytest.mark.parametrize("n_forks", [0, 1])
+def test_where_no_more_processes_can_be_had_those_there_do_the_work(monkeypatch, n_forks):
+    fork, left = os.fork, [n_forks]
+
+    def few():
+        if not left[0]:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        left[0] -= 1
+        return fork()
+
+    monkeypatch.setattr(os, "fork", few)
+    with Crew(lambda task: task * task, 3, patience=0.0) as crew:
+        for n in (4, 6):
+            assert crew.map(range(n)) == [k * k for k in range(n)]
+        assert len(crew._workers) == n_forks
+
+
 def test_what_a_task_raises_is_raised():
     def work(task):
         raise ValueError(f"task {task}")

@@ -1,6 +1,9 @@
 """Samplers and the driver: on the lattice, without repeats, the same again, taken up where it stopped."""
 
 import json
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import optuna
@@ -91,11 +94,18 @@ def test_nothing_feasible_is_an_empty_front_not_an_error():
     assert found.hypervolume_share == 0
 
 
+@cache
+def undisturbed(name):
+    """A whole run by a sampler, and its journal."""
+    with TemporaryDirectory() as folder:
+        journal = Path(folder) / "a.log"
+        return explore(three(), trials=60, sampler=name, seed=4, journal=journal), journal.read_bytes()
+
+
 @pytest.mark.parametrize("name", ["auto", "nsga2", "tpe"])
 @pytest.mark.parametrize("cut", ["line", "middle of a line", "everything"])
 def test_a_journal_cut_short_is_taken_up_to_the_same_end(tmp_path, name, cut):
-    whole = explore(three(), trials=60, sampler=name, seed=4, journal=tmp_path / "a.log")
-    text = (tmp_path / "a.log").read_bytes()
+    whole, text = undisturbed(name)
     lines = text.splitlines(keepends=True)
     short = {"line": b"".join(lines[:30]), "middle of a line": text[: len(text) * 2 // 3], "everything": b""}
     (tmp_path / "b.log").write_bytes(short[cut])
@@ -130,7 +140,7 @@ def test_another_budget_does_not_continue_a_study_and_says_what_changed(tmp_path
         run(seed=1)
     with pytest.raises(ExplorerError, match='sampler: "random" -> "auto"'):
         run(sampler="auto")
-    with pytest.raises(ExplorerError, match="evaluator: null -> .*slower"):
+    with pytest.raises(ExplorerError, match=r"evaluator: null -> .*slower"):
         run(evaluator=slower)
     # More trials are the same study, continued; the first ones stay.
     more = run(trials=8)
