@@ -7,8 +7,8 @@ from test_search_exact import small
 from explorer.cost import flops
 
 
-def test_grid_table_and_single_design_agree(tmp_path):
-    problem = small(tmp_path, kv="[all, 4]", gpus=4)
+def test_grid_table_and_single_design_agree():
+    problem = small(kv="[all, 4]", gpus=4)
     box = problem.lattice.box(within={"d_model": [2, 4], "n_layers": [1, 3]})
     grid = problem.evaluate(box.design)
     cells = np.arange(int(np.prod(box.shape)))
@@ -30,8 +30,8 @@ def test_grid_table_and_single_design_agree(tmp_path):
 @pytest.mark.parametrize(
     "training", ["{days: 14}", "{gpu_hours: 1k}", "{flops: 1e21}", "{tokens: 20B}", "{flops: 1e21, days: 3}"]
 )
-def test_tokens_are_the_most_that_every_limit_allows(tmp_path, training):
-    problem = small(tmp_path, training=training)
+def test_tokens_are_the_most_that_every_limit_allows(training):
+    problem = small(training=training)
     box = problem.lattice.box(within={"d_model": [2]})
     found = problem.evaluate(box.design)
     runs = np.broadcast_to(found.constraints["plan"], box.shape) < 0
@@ -43,8 +43,8 @@ def test_tokens_are_the_most_that_every_limit_allows(tmp_path, training):
         assert (np.broadcast_to(spent, box.shape)[runs] <= limit * (1 + 1e-12)).all()
 
 
-def test_a_staged_design_pays_short_window_flops_for_its_short_tokens(tmp_path):
-    problem = small(tmp_path)
+def test_a_staged_design_pays_short_window_flops_for_its_short_tokens():
+    problem = small()
     box = problem.lattice.box(
         within={"d_model": [2], "n_layers": [3], "context_length": [4], "schedule": [1]}
     )
@@ -55,8 +55,8 @@ def test_a_staged_design_pays_short_window_flops_for_its_short_tokens(tmp_path):
     np.testing.assert_allclose(found.flops_per_token, np.broadcast_to(mix, found.flops_per_token.shape))
 
 
-def test_feasible_means_below_every_limit(tmp_path):
-    problem = small(tmp_path, gpus=2)
+def test_feasible_means_below_every_limit():
+    problem = small(gpus=2)
     points = problem.lattice.points(np.arange(0, problem.lattice.listed, 5))
     points = points[problem.lattice.valid(points)]
     rows = problem.columns(points)

@@ -57,7 +57,7 @@ def test_every_mistake_is_named_by_its_row():
     with pytest.raises(InputErrors) as caught:
         evaluate(table)
     text = str(caught.value)
-    assert "row 0: ffn: one of gelu, relu, swiglu, geglu, got 'swigl'; did you mean swiglu?" in text
+    assert "row 0: ffn: one of gelu, relu, relu2, swiglu, geglu, got 'swigl'; did you mean swiglu?" in text
     assert "row 1: context_length: a number such as 4096, got 'x'" in text
     assert "row 1: n_layers: a whole number above 0, got 2.5" in text
     assert "row 1: tied_embeddings: yes or no, got 'maybe'" in text
