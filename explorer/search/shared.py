@@ -82,7 +82,7 @@ def _proxy(url: str, heartbeat: int) -> optuna.storages.BaseStorage:
     return proxy
 
 
-def _database(url: str, heartbeat: int, tries: int = 4) -> optuna.storages.BaseStorage:
+def _database(url: str, heartbeat: int, tries: int = 8) -> optuna.storages.BaseStorage:
     try:
         with _quiet():
             return optuna.storages.RDBStorage(
@@ -103,11 +103,18 @@ def _database(url: str, heartbeat: int, tries: int = 4) -> optuna.storages.BaseS
     except Exception as error:
         if not _is_storages(error):
             raise
-        if tries > 1 and type(error).__name__ in ("IntegrityError", "ProgrammingError"):
-            # Workers that start together make the tables together; all but one find them half made.
+        if tries > 1 and _half_made(error):
             time.sleep(POLL_SECONDS)
             return _database(url, heartbeat, tries - 1)
         raise ExplorerError(f"storage {_hide(url)} must be reachable, got: {_line(error)}") from error
+
+
+def _half_made(error: Exception) -> bool:
+    """Workers that start together make a database's tables together; all but one find them half made."""
+    if type(error).__name__ in ("IntegrityError", "ProgrammingError"):
+        return True
+    # SQLite's words for the same.
+    return any(words in str(error) for words in ("already exists", "database is locked"))
 
 
 class SharedStudy:

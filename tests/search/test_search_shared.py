@@ -12,8 +12,10 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 from search_toy import Toy
+from sqlalchemy.exc import OperationalError
 
 from explorer.errors import ExplorerError
+from explorer.search import shared
 from explorer.search.auto import AutoSampler
 from explorer.search.corrected import corrected
 from explorer.search.front import Ruler, nondominated
@@ -69,6 +71,22 @@ def test_a_slow_worker_that_shows_signs_of_life_keeps_its_trial(tmp_path):
     for worker in workers:
         worker.join()
     assert len(calls) == len(set(calls)) == 2
+
+
+@pytest.mark.parametrize("words", ["table trials already exists", "database is locked"])
+def test_workers_that_start_together_wait_for_the_tables(tmp_path, monkeypatch, words):
+    real, asked = optuna.storages.RDBStorage, []
+
+    def half_made(*args, **kwargs):
+        asked.append(args)
+        if len(asked) < 3:
+            raise OperationalError("CREATE TABLE", None, Exception(words))
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(optuna.storages, "RDBStorage", half_made)
+    monkeypatch.setattr(shared, "POLL_SECONDS", 0)
+    assert isinstance(open_storage(f"sqlite:///{tmp_path}/a.db"), real)
+    assert len(asked) == 3
 
 
 def test_what_a_process_alone_left_behind_is_run_first_and_blames_nobody(tmp_path):
