@@ -62,11 +62,14 @@ def parse_bytes(text: str | float) -> float:
 
 
 def format_count(value: float, digits: int = 3) -> str:
-    """`6738415616` → `6.74B`; exact below 1,000."""
+    """`6738415616` → `6.74B`; exact below 1,000. Thousands of trillions stay trillions: `1,200T`."""
     for suffix, scale in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
         # Half a unit in the last digit short of the scale already rounds up to it.
         if abs(value) >= scale * (1 - 0.5 * 10.0**-digits):
-            return f"{value / scale:.{digits}g}{suffix}"
+            shown = value / scale
+            return (
+                f"{shown:,.0f}{suffix}" if abs(shown) >= 10**digits - 0.5 else f"{shown:.{digits}g}{suffix}"
+            )
     return f"{value:.{digits}g}"
 
 

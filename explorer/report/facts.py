@@ -157,7 +157,7 @@ class Facts:
 
 def over_by(excess: float) -> str:
     """How far a limit is exceeded: percent, or a factor where percent stops being readable."""
-    return f"{words.percent(excess)} over" if excess < 1 else f"{words.number(1 + excess, 2)}× the limit"
+    return f"{words.percent(excess)} over" if excess < 1 else f"exceeded {words.number(1 + excess, 2)}-fold"
 
 
 def flags(column: pd.Series[Any]) -> pd.Series[bool]:

@@ -19,9 +19,11 @@ from explorer import report
 from explorer.errors import ExplorerError
 from explorer.report import bundle, compiling, packing, story, words
 from explorer.report.facts import Facts
+from explorer.report.figures.plane import marks_of
 from explorer.report.files import packed
 from explorer.report.page import charts
 from explorer.result import Result
+from explorer.units import format_count
 
 ATTACK = '</script><img src=x onerror="boom()">'
 
@@ -297,6 +299,15 @@ def test_without_draws_the_page_says_so() -> None:
     assert "without interval" in text
 
 
+@pytest.mark.parametrize(
+    ("outside", "said"),
+    [(0, ""), (0.5, "Slanted strokes mark cells"), (1, "Nearly every cell lies outside the law's domain")],
+)
+def test_the_planes_words_name_the_strokes_that_it_has(outside: float, said: str) -> None:
+    cells = pd.DataFrame({"far": [0, int(outside > 0)], "mixed": int(outside < 0.9)})
+    assert marks_of(cells)[: len(said) or None] == said
+
+
 def test_a_run_without_evidence_or_trade_still_reads() -> None:
     text = report.render(replace(result(), evidence=None, trade=None, verdict=None, claims=()))
     assert 'data-chart="front"' in text
@@ -416,6 +427,14 @@ def test_a_packed_column_keeps_what_is_missing_or_wide() -> None:
 )  # fmt: skip
 def test_numbers_read_as_people_write_them(said: str, expected: str) -> None:
     assert said == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(999, "999"), (6_738_415_616, "6.74B"), (999.6e9, "1T"), (9.996e14, "1,000T"), (1.2e18, "1,200,000T")],
+)
+def test_counts_read_as_people_write_them(value: float, said: str) -> None:
+    assert format_count(value) == said
 
 
 def test_scores_as_a_page() -> None:

@@ -101,8 +101,8 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         takeaway=takeaway(facts, cells),
         how_to_read=(
             "Each cell is the best depth for its c and d; darker is closer to the best loss (on a dark page: "
-            "brighter). Cells without colour break a limit, which the tooltip names; slanted strokes mark cells "
-            "outside the law's domain. Squares are published models, dots the front. Drag to select."
+            f"brighter). Cells without colour break a limit, which the tooltip names. {marks_of(cells)}Squares are "
+            "published models, dots the front. Drag to select."
         ),
         description=(
             f"Heat map of the lowest feasible loss for {len(cells):,} pairs of context length and width, with the "
@@ -156,6 +156,15 @@ def cells_of(facts: Facts) -> pd.DataFrame:
     out["mixed"] = int(out.loc[ok, "far"].mean() < 0.9) if ok.any() else 0
     out["outside"] = ["outside its domain" if v else "inside its domain" for v in out["far"]]
     return out.reset_index(drop=True)
+
+
+def marks_of(cells: pd.DataFrame) -> str:
+    """The sentence on cells outside the law's domain; none where all are inside it."""
+    if not cells["far"].any():
+        return ""
+    if cells["mixed"].any():
+        return "Slanted strokes mark cells outside the law's domain. "
+    return "Nearly every cell lies outside the law's domain, so none is marked for it; tooltips say which. "
 
 
 def thin(plane: pd.DataFrame) -> pd.DataFrame:
