@@ -71,11 +71,11 @@ def agreement(trials: pd.DataFrame) -> tuple[Agreement, ...]:
         middle = float(np.median(ratio))
         after = np.full(len(trials), np.nan)
         if CORRECTED + metric in trials.columns:
-            after = trials[CORRECTED + metric].to_numpy(dtype=float) / measured
+            after = trials[CORRECTED + metric].to_numpy(dtype=float)
         later = known & np.isfinite(after)
         before_after = [
-            float(np.median(np.abs(one[later] - 1))) if later.any() else float("nan")
-            for one in (predicted / measured, after)
+            float(np.median(np.abs(one[later] / measured[later] - 1))) if later.any() else float("nan")
+            for one in (predicted, after)
         ]
         found.append(
             Agreement(

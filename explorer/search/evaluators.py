@@ -15,6 +15,8 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,10 +30,15 @@ from explorer.search.storage import plain
 
 Evaluator: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, float]]
 
+LEAST, MOST = 1e-60, 1e60
+"""Sizes of a measurement: no unit in use passes them, and squares and quotients of such stay finite."""
 MOST_WORDS = 2000
 """Characters of an error that a study keeps: some hold a whole tensor."""
-MEASURABLE = (*METRICS, "peak_allocated_bytes", "peak_reserved_bytes")
-"""What an evaluator may return: every metric, and the parts of the memory peak that a framework tells."""
+MEASURABLE = (
+    *(name for name in METRICS if name != "context_length"), "peak_allocated_bytes", "peak_reserved_bytes"
+)  # fmt: skip
+"""What an evaluator may return: every metric but the context, which is asked for, and the parts of the memory
+peak that a framework tells."""
 
 
 def resolve(evaluator: Evaluator | str) -> Evaluator:
@@ -113,28 +120,65 @@ def measure(problem: SearchProblem, evaluator: Evaluator | None, point: IntArray
 
 
 def _asked(evaluator: Evaluator, design: dict[str, Any]) -> Mapping[str, float]:
-    """What the evaluator answers. A script that leaves by `sys.exit` has failed, and does not take us along."""
+    """What the evaluator answers. What is no Exception (it left by `sys.exit`, its task was cancelled) is a
+    failure too and does not take us along; an interrupt is a person's."""
     try:
         return evaluator(design)
+    except (Exception, KeyboardInterrupt):
+        raise
     except SystemExit as left:
         raise ExplorerError(f"the evaluator left by sys.exit({left.code!r})") from left
+    except BaseException as error:
+        raise ExplorerError(told(error)) from error
 
 
 def told(error: BaseException) -> str:
     """An evaluator's error as a study keeps it: its type and its words, whatever bytes are in them."""
     kind = "" if isinstance(error, ExplorerError) else f"{type(error).__name__}: "
-    words = f"{kind}{error}".encode("utf-8", "backslashreplace").decode("utf-8")
+    try:
+        text = str(error)
+    except Exception:
+        text = "an error that cannot be put into words"
+    words = f"{kind}{text}".encode("utf-8", "backslashreplace").decode("utf-8")
     return words if len(words) <= MOST_WORDS else f"{words[:MOST_WORDS]} …"
 
 
-def _checked(answer: Mapping[str, float]) -> dict[str, float]:
+def _checked(answer: Mapping[str, Any]) -> dict[str, float]:
     """What an evaluator returned, as plain numbers; ExplorerError for what is no measurement."""
     if not isinstance(answer, Mapping) or not answer:
-        raise ExplorerError(f"an evaluator must return metric names and values, got {answer!r}")
+        raise ExplorerError(f"an evaluator must return metric names and values, got {_shown(answer)}")
+    found = {}
     for name, value in answer.items():
         if name not in MEASURABLE:
             raise UnknownName("metric from the evaluator", str(name), MEASURABLE)
-        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or (name != "loss" and value <= 0):
-            raise ExplorerError(f"the evaluator must measure a positive, finite {name}, got {value!r}")
-    return {name: float(value) for name, value in answer.items()}
+        number = _number(value)
+        # Only a loss may be zero or below.
+        signed = name == "loss"
+        if not ((number == 0 and signed) or LEAST <= (abs(number) if signed else number) <= MOST):
+            wanted = f"finite {name}" if signed else f"positive, finite {name}"
+            raise ExplorerError(
+                f"the evaluator must measure a {wanted} of {LEAST:g} to {MOST:g}, got {_shown(value)}"
+            )
+        found[str(name)] = number
+    return found
+
+
+def _number(value: Any) -> float:
+    """A real number of any kind, or an array or tensor without dimensions, as a float; NaN for what is none."""
+    if getattr(value, "shape", None) == ():
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, Real | Decimal):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+    except ValueError:
+        return math.nan
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception:
+        return f"a value of type {type(value).__name__} that cannot be shown"

@@ -26,6 +26,11 @@ def train(design):
         raise RuntimeError("out of <b>memory</b>")
     return {"step_seconds": 1.25 * design["step_seconds"]}
 
+def extreme(design):
+    calls.append(design)
+    seconds = (5e-324, 1e308, 1e-310, 1e-60, 1e60, design["step_seconds"])[len(calls) % 6]
+    return {"step_seconds": seconds, "peak_allocated_bytes": seconds, "loss": (0.0, -1e60, 1e60, 2.5)[len(calls) % 4]}
+
 def broken(design):
     raise ValueError("no <b>GPU</b>\\nno driver either")
 """
@@ -104,6 +109,17 @@ def test_where_every_trial_fails_the_answer_says_so_and_why(here: Path) -> None:
     assert "no &lt;b&gt;GPU&lt;/b&gt;" in page
     assert "None of 2 trials meets every limit" in page
     assert "How far off" not in page
+
+
+def test_measurements_beyond_all_sense_cost_their_trial_and_no_more(here: Path) -> None:
+    arguments = ("run", "budget.yaml", "-o", "out", "--evaluator", "mine.py:extreme", "--json")
+    done = explore(*arguments, cwd=here)
+    assert done.returncode == 0, done.stderr
+    failures = json.loads(done.stdout)["search"]["failures"]
+    assert len(failures) == 6
+    assert all("a positive, finite step_seconds of 1e-60 to 1e+60, got" in f["error"] for f in failures)
+    # The sizes that are left are told of in tables and charts.
+    assert explore("report", "out", "--format", "svg", cwd=here).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,9 @@ import subprocess
 import sys
 import threading
 import time
+from asyncio import CancelledError
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -184,12 +187,28 @@ def test_half_a_line_of_a_writer_that_died_is_cut_off_before_others_append(tmp_p
     assert optuna.load_study(study_name="toy", storage=open_storage(path)).user_attrs["after"] == 1
 
 
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
         ({"speed": 1.0}, "unknown metric"), ({"step_seconds": float("nan")}, "finite step_seconds"),
         ({}, "metric names and values"), (None, "metric names and values"), ({"loss": "low"}, "finite loss"),
         ({"loss": True}, "finite loss"), ({"loss": np.array([2.0])}, "finite loss"), (2.5, "names and values"),
+        ({"loss": np.bool_(True)}, "finite loss"), ({"loss": np.array(False)}, "finite loss"),
+        ({"loss": 1 + 0j}, "finite loss"), ({"loss": np.complex128(1)}, "finite loss"), ({"loss": "2.5"}, "finite loss"),
+        ({"loss": np.timedelta64(3, "s")}, "finite loss"), ({"loss": Decimal("NaN")}, "finite loss"),
+        ({"loss": Decimal("sNaN")}, "finite loss"), ({"loss": float("-inf")}, "finite loss"),
+        ({"loss": 5e-324}, "1e-60 to 1e+60, got 5e-324"), ({"loss": -1e308}, "1e-60 to 1e+60, got -1e+308"),
+        ({"loss": np.longdouble("1e4000")}, "finite loss"), ({"loss": 10**400}, "finite loss"),
+        ({"loss": 10**5000}, "a value of type int that cannot be shown"),
+        ({"step_seconds": 5e-324}, "positive, finite step_seconds"), ({"step_seconds": 1e308}, "1e-60 to 1e+60"),
+        ({"step_seconds": -1.0}, "positive, finite step_seconds"), ({"step_seconds": 0}, "positive, finite"),
+        ({"context_length": 4096}, "unknown metric"), (Unspeakable(), "Unspeakable: an error that cannot be put"),
+        (CancelledError(), "CancelledError: "), (GeneratorExit(), "GeneratorExit: "),
         (ValueError("bytes \udcff\0"), r"ValueError: bytes \udcff"), (MemoryError(), "MemoryError"),
         (SystemExit("no GPU"), "sys.exit('no GPU')"), (SystemExit(), "sys.exit(None)"),
         (RuntimeError("x" * 100_000), "x …"),
@@ -205,6 +224,17 @@ def test_an_answer_that_is_no_measurement_fails_its_trial_and_not_the_study(answ
     assert len(found.failures) == 2
     assert all(said in f.error for f in found.failures)
     assert len(found.trials) == len(found.front) == 0
+
+
+@pytest.mark.parametrize(
+    "value",
+    [2.5, 3, np.float64(2.5), np.float32(2.5), np.float16(2.5), np.int8(3), np.array(2.5), Decimal("2.5"), Fraction(5, 2),
+     np.longdouble(2.5), 1e-60, 1e60, 0, -1.0],
+)  # fmt: skip
+def test_a_number_of_any_kind_is_a_measurement(value):
+    found = explore(Toy(), trials=2, evaluator=lambda design: {"loss": value})
+    assert not found.failures
+    assert found.trials["loss"].tolist() == [float(value)] * 2
 
 
 def test_the_residual_is_learned_as_far_as_it_is_real():
