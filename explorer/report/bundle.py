@@ -9,17 +9,18 @@ from importlib.metadata import version
 
 from explorer.errors import ExplorerError
 from explorer.files import cached_files, write_text
+from explorer.report import packing
 
 
 @cache
 def vega() -> str:
-    """Vega's parser and view as one script without imports, safe inside a script element.
+    """Vega's parser and view as one script without imports, as `packing.deflated` gives it.
 
     Pages carry compiled specifications, so Vega-Lite and Vega-Embed, two fifths of the whole, stay out.
     Putting it together takes longer than drawing a page, so the script of the installed version is kept
     among the user's cached files; where those cannot be read or written it is made anew.
     """
-    kept = cached_files() / f"vega-view-{version('vl-convert-python')}.js"
+    kept = cached_files() / f"vega-view-{version('vl-convert-python')}.txt"
     with suppress(OSError, UnicodeDecodeError):
         return kept.read_text(encoding="utf-8")
     import vl_convert
@@ -27,7 +28,7 @@ def vega() -> str:
     # The address is the name under which the library carries this module; nothing is fetched.
     module = f"https://cdn.jsdelivr.net/npm/vega@{vl_convert.get_vega_version()}/+esm.js"
     drawn = f'import {{parse, View}} from "{module}"; window.vega = {{parse, View}};'
-    script = inert(str(vl_convert.javascript_bundle(drawn)))
+    script = packing.deflated(str(vl_convert.javascript_bundle(drawn)))
     with suppress(ExplorerError):
         write_text(kept, script)
     return script

@@ -1,7 +1,9 @@
-"""A table as a page carries it: one string of digits per column, a third of what CSV takes and quicker to read."""
+"""What a page carries: a table as one string of digits per column, and everything deflated, since browsers inflate."""
 
 from __future__ import annotations
 
+import base64
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +19,11 @@ SIGNIFICANT = 5e-8
 """Numbers keep seven significant digits: half a unit in the last, relative to the number."""
 MOST_WIDE = 7
 """Digits of a code: as many as a float64 counts exactly."""
+
+
+def deflated(text: str) -> str:
+    """A text as zlib makes it shorter (RFC 1950), in base 64; the page's script inflates it."""
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode("ascii")
 
 
 def packed(frame: pd.DataFrame) -> dict[str, Any]:

@@ -115,17 +115,21 @@ def fill(
 ) -> str:
     """A template with everything that pages share: style, scripts, specifications, and data of the charts and beside."""
     found = list(found)
+    carried = {
+        "specs": {c.name: c.compiled() for c in found},
+        "data": embedded(found, beside or {}),
+        "colours": {"light": palette.LIGHT, "dark": palette.DARK},
+        "state": context.get("page_state", {}),
+    }
     return (
         environment()
         .get_template(template)
         .render(
-            specs={c.name: c.compiled() for c in found},
-            data=embedded(found, beside or {}),
-            colours={"light": palette.LIGHT, "dark": palette.DARK},
+            carried=packing.deflated(_dumps(carried)),
             css=bundle.asset("style.css"),
             vega=bundle.vega() if found else "",
             js=bundle.asset("app.js"),
-            **{"page_state": {}, **context},
+            **context,
         )
     )
 
@@ -154,8 +158,6 @@ def environment() -> jinja2.Environment:
         "percent": words.percent, "probability": words.probability, "whole": words.whole, "number": words.number,
         "sentence": words.sentence, "tidy": words.tidy, "slug": lambda text: "".join(ch if ch.isalnum() else "-" for ch in text.lower()),
     }  # fmt: skip
-    loaded.policies["json.dumps_function"] = _dumps
-    loaded.policies["json.dumps_kwargs"] = {}
     loaded.globals["marks"] = story.STATUS_MARKS
     return loaded
 

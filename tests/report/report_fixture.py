@@ -26,6 +26,7 @@ from explorer.claims.records import (
     Variant,
     Verdict,
 )
+from explorer.report.figures.designs import MOST_ROWS
 from explorer.result import Evidence, Result, SearchSummary
 
 GIB = 2.0**30
@@ -175,8 +176,8 @@ def make_result(
     seed: int = 0,
     long: bool = False,
 ) -> Result:
-    """A whole result: trials, cloud, front, evidence, claims, trade and verdict; `long` has every feasible trial on
-    its front, as with many objectives."""
+    """A whole result: trials, cloud, front, evidence, claims, trade and verdict; `long` has every feasible trial that
+    a page embeds on its front, as with many objectives."""
     rng = np.random.default_rng(seed)
 
     def sample(k: int) -> pd.DataFrame:
@@ -200,6 +201,7 @@ def make_result(
         front = (
             trials[trials["feasible"]]
             .drop_duplicates(["context_length", "d_model", "n_layers"])
+            .head(MOST_ROWS)
             .sort_values("loss")
         )
         front = front.reset_index(drop=True)

@@ -1,9 +1,23 @@
 "use strict";
-(() => {
-  const json = (id) => JSON.parse(document.getElementById(id).textContent);
+(async () => {
   const $ = (selector, root = document) => root.querySelector(selector);
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
-  const specs = json("page-specs"), state = json("page-state"), colours = json("page-colours"), raw = json("page-data");
+  // What the page carries is deflated; a browser inflates it by itself.
+  const inflated = (id) => {
+    const text = atob(document.getElementById(id)?.textContent ?? ""), bytes = new Uint8Array(text.length);
+    for (let k = 0; k < bytes.length; k++) bytes[k] = text.charCodeAt(k);
+    return bytes.length ? new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text() : "";
+  };
+  if (!window.DecompressionStream) {
+    for (const holder of $$("[data-chart]")) holder.textContent = "This browser is too old to draw the charts (they need one of 2023 or later); their data are in the tables below them.";
+    document.documentElement.dataset.ready = "yes";
+    return;
+  }
+  const [library, carried] = await Promise.all(["page-vega", "page-carried"].map(inflated));
+  const { specs, state, colours, data: raw } = JSON.parse(carried);
+  const script = document.createElement("script");
+  script.textContent = library;
+  document.head.append(script);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const number = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });
   const brief = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
