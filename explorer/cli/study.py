@@ -169,11 +169,18 @@ def run(
     chosen = _load(budget)
     from explorer.budget import readers
     from explorer.cli.progress import Progress
-    from explorer.pipeline import run_in
+    from explorer.pipeline import Options, run_in
 
-    close = _read("--within", within, readers.share)
-    limit = _read("--most-evaluated", most_evaluated, readers.whole)
-
+    options = Options(
+        trials=trials,
+        seed=seed,
+        sampler=sampler,
+        within=_read("--within", within, readers.share),
+        most_evaluated=_read("--most-evaluated", most_evaluated, readers.whole),
+        storage=storage,
+        evaluator=evaluator,
+        heartbeat=heartbeat,
+    )
     _own_the_terminal()
     for note in chosen.notes:
         say(f"note: {note}", quiet)
@@ -183,14 +190,7 @@ def run(
             result = run_in(
                 folder,
                 chosen,
-                trials=trials,
-                seed=seed,
-                sampler=sampler,
-                within=close,
-                most_evaluated=limit,
-                storage=storage,
-                evaluator=evaluator,
-                heartbeat=heartbeat,
+                options,
                 formats=_formats(formats),
                 force=force,
                 on_progress=progress.update,
@@ -232,19 +232,13 @@ def worker(
     """
     chosen = _load(budget)
     from explorer.cli.progress import Progress
-    from explorer.pipeline import work
+    from explorer.pipeline import Options, work
 
+    options = Options(trials=trials, evaluator=evaluator, heartbeat=heartbeat)
     _own_the_terminal()
     try:
         with only_answers(), Progress(quiet) as progress:
-            told = work(
-                chosen,
-                storage=storage,
-                evaluator=evaluator,
-                trials=trials,
-                heartbeat=heartbeat,
-                on_progress=progress.update,
-            )
+            told = work(chosen, options, storage=storage, on_progress=progress.update)
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the trial it was at is queued again") from None
     if as_json:

@@ -3,6 +3,7 @@
 from explorer.pipeline.compare import compare
 from explorer.pipeline.export import export
 from explorer.pipeline.folder import redraw, run_in
-from explorer.pipeline.study import run, with_search, work
+from explorer.pipeline.options import Options
+from explorer.pipeline.study import run, work
 
-__all__ = ["compare", "export", "redraw", "run", "run_in", "with_search", "work"]
+__all__ = ["Options", "compare", "export", "redraw", "run", "run_in", "work"]

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from explorer.errors import ExplorerError
-from explorer.pipeline.study import OnProgress, run, with_search
+from explorer.pipeline.options import Options
+from explorer.pipeline.study import OnProgress, answer
 
 if TYPE_CHECKING:
     from explorer.budget import Budget
     from explorer.result import Result
-    from explorer.search.evaluators import Evaluator
 
 _OWN_FILES = (
     "report.html", "trials.parquet", "front.csv", "summary.json", "evidence.json", "budget.yaml",
@@ -27,48 +27,34 @@ _OWN_FILES = (
 def run_in(
     folder: Path,
     budget: Budget,
+    options: Options,
     *,
-    trials: int | None = None,
-    seed: int | None = None,
-    sampler: str | None = None,
-    within: float | None = None,
-    most_evaluated: int | None = None,
-    storage: str | None = None,
-    evaluator: Evaluator | str | None = None,
-    heartbeat: int | None = None,
     formats: Sequence[str] = (),
     force: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Result:
-    """`run`, with its files in `folder`: an earlier run of the same budget is continued, another refused.
+    """The answer, with its files in `folder`: an earlier run of the same budget is continued, another refused.
 
-    Without a `storage`, the study is kept in the folder and belongs to this process alone. Raises
+    Where `options` name no storage, the study is kept in the folder and belongs to this process alone. Raises
     ExplorerError (and writes nothing) where the folder holds a run of another budget, unless `force`
     replaces it.
     """
     from explorer.budget import dump
     from explorer.files import clear_scratch, only_one, write_text
 
-    budget = with_search(
-        budget, trials=trials, seed=seed, sampler=sampler, within=within, most_evaluated=most_evaluated
-    )
+    budget, alone = options.of(budget), options.storage is None
+    if alone:
+        options = replace(options, journal=folder / "journal.log")
     # Processes that share a study may share the folder too: what they write there is the same.
-    with only_one(folder) if storage is None else nullcontext():
+    with only_one(folder) if alone else nullcontext():
         _open(folder, budget, force)
-        if storage is None:
+        if alone:
             # Nobody else writes here.
             clear_scratch(folder, _OWN_FILES)
         fresh = not (folder / "budget.yaml").exists()
         write_text(folder / "budget.yaml", dump(budget))
         try:
-            result = run(
-                budget,
-                journal=folder / "journal.log" if storage is None else None,
-                storage=storage,
-                evaluator=evaluator,
-                heartbeat=heartbeat,
-                on_progress=on_progress,
-            )
+            result = answer(budget, options, on_progress=on_progress)
         except ExplorerError:
             # A study that could not be begun or joined leaves nothing behind that looks like a run.
             if fresh:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.pipeline import facts
+from explorer.pipeline.options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +59,24 @@ def run(
     `explorer.search.evaluators`). `n_draws` = 0 answers at the law's central values, without interval. Raises
     ExplorerError on input that cannot be run; a budget that nothing meets is a result.
     """
+    options = Options(
+        trials=trials,
+        seed=seed,
+        sampler=sampler,
+        within=within,
+        most_evaluated=most_evaluated,
+        journal=journal,
+        storage=storage,
+        evaluator=evaluator,
+        heartbeat=heartbeat,
+    )
+    return answer(budget, options, n_draws=n_draws, on_progress=on_progress)
+
+
+def answer(
+    budget: Budget, options: Options, *, n_draws: int = N_DRAWS, on_progress: OnProgress | None = None
+) -> Result:
+    """`run`, as `options` ask for it."""
     from explorer.checking import lattice_notes
     from explorer.claims import ledger, trade, verdict
     from explorer.claims.landscape import describe_levers
@@ -67,9 +86,7 @@ def run(
     from explorer.result import Result
     from explorer.search import Problem, explore
 
-    budget = with_search(
-        budget, trials=trials, seed=seed, sampler=sampler, within=within, most_evaluated=most_evaluated
-    )
+    budget = options.of(budget)
     wanted, tell, clock = budget.search, on_progress or _silent, _Clock()
     with clock("search"):
         problem = Problem(budget)
@@ -80,10 +97,10 @@ def run(
             seed=wanted.seed,
             within=wanted.within or 0.0,
             most_evaluated=wanted.most_evaluated,
-            journal=journal,
-            storage=storage,
-            evaluator=evaluator,
-            **({} if heartbeat is None else {"heartbeat": heartbeat}),
+            journal=options.journal,
+            storage=options.storage,
+            evaluator=options.evaluator,
+            heartbeat=options.heartbeat,
             on_progress=tell,
         )
     weighed, found, evidence = None, None, None
@@ -132,51 +149,30 @@ def run(
     )
 
 
-def work(
-    budget: Budget,
-    *,
-    storage: str,
-    evaluator: Evaluator | str | None = None,
-    trials: int | None = None,
-    heartbeat: int | None = None,
-    on_progress: OnProgress | None = None,
-) -> int:
+def work(budget: Budget, options: Options, *, storage: str, on_progress: OnProgress | None = None) -> int:
     """Evaluate trials of the study of `budget` in `storage` until it has all, and report nothing.
 
     Returns how many trials were told here. How many are wanted, by which sampler and seed, is the study's
-    to say, and the budget's where no study is there yet. Raises ExplorerError for another budget's study.
+    to say, and what `options` and the budget ask where no study is there yet. Raises ExplorerError for another
+    budget's study.
     """
     from explorer.search import Problem
     from explorer.search.study import evaluate_for
 
+    budget = options.of(budget)
     wanted = budget.search
     return evaluate_for(
         Problem(budget),
         storage=storage,
-        trials=trials or wanted.trials,
+        trials=wanted.trials,
         sampler=wanted.sampler,
         seed=wanted.seed,
         within=wanted.within or 0.0,
         most_evaluated=wanted.most_evaluated,
-        evaluator=evaluator,
-        **({} if heartbeat is None else {"heartbeat": heartbeat}),
+        evaluator=options.evaluator,
+        heartbeat=options.heartbeat,
         on_progress=on_progress or _silent,
     )
-
-
-def with_search(budget: Budget, *, sampler: str | None = None, **others: float | None) -> Budget:
-    """The budget with some of its `search` section replaced; UnknownName for an unknown sampler."""
-    given = {k: v for k, v in {"sampler": sampler, **others}.items() if v is not None}
-    if not given:
-        return budget
-    if sampler is not None:
-        from explorer.errors import UnknownName
-        from explorer.search.samplers import NAMES
-
-        known = (*NAMES, "exact")
-        if sampler not in known:
-            raise UnknownName("sampler", sampler, known)
-    return budget.model_copy(update={"search": budget.search.model_copy(update=given)})
 
 
 def _picks(search: Search, problem: Problem) -> dict[str, int]:

@@ -51,13 +51,13 @@ def resolve(evaluator: Evaluator | str) -> Evaluator:
         return evaluator
     module, _, name = evaluator.rpartition(":")
     if not module or not name:
-        raise ExplorerError(f"--evaluator takes module:function or file.py:function, got '{evaluator}'")
+        raise ExplorerError(f"an evaluator is module:function or file.py:function, got '{evaluator}'")
     try:
         found = getattr(_loaded(module), name)
     except (ImportError, AttributeError, OSError, SyntaxError) as error:
-        raise ExplorerError(f"--evaluator {evaluator} must be importable, got: {error}") from error
+        raise ExplorerError(f"evaluator {evaluator} must be importable, got: {error}") from error
     if not callable(found):
-        raise ExplorerError(f"--evaluator {evaluator} must be callable, got {type(found).__name__}")
+        raise ExplorerError(f"evaluator {evaluator} must be callable, got {type(found).__name__}")
     checked: Evaluator = found
     return checked
 

@@ -51,11 +51,13 @@ WANTED = "trials"
 """Study attribute: how many trials the study is to have."""
 
 
-def open_storage(where: str | Path, heartbeat: int = HEARTBEAT_SECONDS) -> optuna.storages.BaseStorage:
+def open_storage(where: str | Path, heartbeat: int | None = None) -> optuna.storages.BaseStorage:
     """A journal file by its path, or by URL: sqlite, postgresql+psycopg, grpc://host:port, …
 
-    Workers show a sign of life every `heartbeat` seconds. Raises ExplorerError for what cannot be opened.
+    Workers show a sign of life every `heartbeat` seconds, else every `HEARTBEAT_SECONDS`. Raises ExplorerError
+    for what cannot be opened.
     """
+    heartbeat = heartbeat or HEARTBEAT_SECONDS
     text, grace = str(where), SILENCE * heartbeat
     if "://" not in text:
         journal = WatchedJournal(journal_file(Path(text)))

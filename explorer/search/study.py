@@ -24,7 +24,7 @@ from explorer.search.front import nondominated
 from explorer.search.outcome import Outcome, SearchProblem
 from explorer.search.pace import Progress
 from explorer.search.samplers import InOrder, make, make_shared
-from explorer.search.shared import HEARTBEAT_SECONDS, SharedStudy, column_table, open_storage
+from explorer.search.shared import SharedStudy, column_table, open_storage
 from explorer.search.space import IntArray
 from explorer.search.storage import IDENTITY, Journal, describe
 from explorer.search.variables import Variables
@@ -89,7 +89,7 @@ def explore(
     storage: str | None = None,
     journal: Path | None = None,
     evaluator: Evaluator | str | None = None,
-    heartbeat: int = HEARTBEAT_SECONDS,
+    heartbeat: int | None = None,
     on_progress: Callable[..., Any] | None = None,
 ) -> Search:
     """Search `problem` for its front with `trials` trials, and measure the result against the exact front.
@@ -100,7 +100,7 @@ def explore(
     is a file that keeps the study of this process alone; an unfinished one of the same problem and seed is
     continued. `storage` is a journal or an Optuna storage URL that several processes share. `evaluator`
     measures designs for real (see `evaluators`). With either, trials are kept one by one as they are told.
-    `heartbeat` are the seconds between a sharing process' signs of life.
+    `heartbeat` are the seconds between a sharing process' signs of life (`shared.HEARTBEAT_SECONDS`).
     `on_progress(phase, done, total, note)` hears how far it is.
     """
     began = time.perf_counter()
@@ -145,7 +145,7 @@ def evaluate_for(
     within: float = 0.0,
     most_evaluated: int | None = None,
     evaluator: Evaluator | str | None = None,
-    heartbeat: int = HEARTBEAT_SECONDS,
+    heartbeat: int | None = None,
     on_progress: Callable[..., Any] | None = None,
 ) -> int:
     """Evaluate trials of the study of `problem` in `storage` until it has all; returns how many were told here.

@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 
 import explorer
+from explorer.pipeline import Options
 from explorer.result import Result, load
 from explorer.units import format_loss
+
+ONE_GPU = Path(__file__).parents[2] / "studies" / "one-gpu.yaml"
 
 
 @pytest.mark.parametrize("name", explorer.__all__)
@@ -78,3 +81,30 @@ def test_a_result_escapes_what_a_user_wrote(result: Result) -> None:
 
     named = replace(result, budget=result.budget.model_copy(update={"name": "<script>"}))
     assert "<script>" not in named._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"trials": 0}, "trials must be a whole number of at least 1, got 0"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"sampler": "nsga"}, "unknown sampler 'nsga'; did you mean nsga3 or nsga2?"),
+        ({"within": 2.0}, "within must be a share above 0 and up to 1, such as 0.05 or 5%, got 2.0"),
+        ({"most_evaluated": 1.5}, "most_evaluated must be a whole number of at least 1, got 1.5"),
+        ({"heartbeat": 0}, "heartbeat must be at least 1 (second), got 0"),
+        ({"evaluator": "train"}, "an evaluator is module:function or file.py:function, got 'train'"),
+    ],
+)
+def test_what_a_run_cannot_be_asked_is_one_line(asked: dict[str, Any], told: str) -> None:
+    with pytest.raises(explorer.ExplorerError) as error:
+        explorer.run(explorer.load(ONE_GPU), **asked)
+    assert str(error.value) == told
+
+
+def test_what_a_caller_asks_replaces_the_budgets_own_search() -> None:
+    budget = explorer.load(ONE_GPU)
+    asked = Options(trials=7, sampler="qmc", within=0.01)
+    assert asked.of(budget).search == budget.search.model_copy(
+        update={"trials": 7, "sampler": "qmc", "within": 0.01}
+    )
+    assert Options().of(budget) == budget

@@ -34,7 +34,7 @@ import explorer.search.auto
 import explorer.search.shared
 import explorer.search.study
 from explorer.budget import parse
-from explorer.pipeline import run_in
+from explorer.pipeline import Options, run_in
 from explorer.result import Result
 from explorer.search.storage import Journal
 
@@ -101,7 +101,7 @@ class Killer:
 
     def whole(self, folder: Path) -> None:
         """A run in a folder, to its end."""
-        run_in(folder, self.budget, evaluator=self.evaluator, storage=self.storage)
+        run_in(folder, self.budget, Options(evaluator=self.evaluator, storage=self.storage))
 
     def check(self) -> None:
         """A finished run is the undisturbed one, and nothing else lies about."""
@@ -130,7 +130,7 @@ class Killer:
         explorer.report.render = lambda result: page
         for owner, name in COMPUTING:
             remember(owner, name)
-        run_in(where, self.budget, evaluator=self.evaluator)
+        run_in(where, self.budget, Options(evaluator=self.evaluator))
 
     @contextmanager
     def child(self, prepare=lambda: None, folder=None, stop=None):
