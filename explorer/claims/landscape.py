@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,8 +33,11 @@ LEVERS = ("ffn", "attention", "vocab_size", "d_head", "n_kv_heads")
 HEADROOM = 2.0
 """Shapes are kept up to this multiple of the parameter limit, to see whether it is what stops an arm: a
 coarse lattice needs that much to hold the next size."""
-WIDTHS_PER_BLOCK = 2
-"""Widths asked of the cost model at once: few enough that little is planned that is dropped as too large."""
+LEAST_WIDTHS = 2
+"""Widths asked of the cost model at once on a large lattice: few, so that little is planned that is dropped as
+too large."""
+DESIGNS_PER_BLOCK = 1 << 15
+"""Designs asked at once on a small one, where each asking costs more than what is dropped."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -291,9 +295,12 @@ def _blocks(problem: Problem, levers: Mapping[str, int]) -> Iterator[_Block]:
     within: dict[str, Sequence[int] | IntArray] = {
         name: held[name] for name in ("vocab_size", "d_head", "n_kv_heads") if name in held
     }
+    open_axes = [name for name in AXES[2:] if name not in held and name != "d_model"]
+    per_width = prod(len(getattr(lattice, name)) for name in open_axes)
+    at_once = max(LEAST_WIDTHS, DESIGNS_PER_BLOCK // per_width)
     for ffn in held.get("ffn", np.arange(len(lattice.ffn))).tolist():
         for attention in held.get("attention", np.arange(len(lattice.attention))).tolist():
-            for some in np.array_split(widths, max(1, -(-len(widths) // WIDTHS_PER_BLOCK))):
+            for some in np.array_split(widths, max(1, -(-len(widths) // at_once))):
                 narrow = lattice.box(ffn, attention, {**within, "d_model": some[:1], "schedule": [0]})
                 count = np.asarray(parameters(narrow.design).total)
                 least = np.broadcast_to(count, np.broadcast_shapes(count.shape, narrow.shape))

@@ -28,8 +28,8 @@ from explorer.cost.time import step_line
 from explorer.design import Design, Plan, arrays
 from explorer.units import FloatArray, Num
 
-# Elements per temporary: 64k float64 are half a megabyte, a share of the second-level cache.
-_BLOCK = 65_536
+# Elements per temporary: 256k float64 are two megabytes, about a second-level cache.
+_BLOCK = 262_144
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,7 @@ relative excesses over a limit, feasible at or below zero; a design that breaks 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -142,8 +142,7 @@ class Problem:
         `planned` is what is known of running it at full context, where that is not the model's to say.
         """
         constant = design.with_(staged_from=0, staged_share=0)
-        planned = planned or self._plan(constant)
-        short = self._short(design, planned)
+        planned, short = self._plans(design) if planned is None else (planned, self._short(design))
         staged = _staged(design)
         share = np.where(staged, design.staged_share, 1.0)
         seconds = planned.seconds_per_token
@@ -213,6 +212,28 @@ class Problem:
         counts = parameters(design)
         return counts.total if self.law.n_counts == "total" else counts.non_embedding
 
+    def _plans(self, design: Design) -> tuple[Planned, Planned | None]:
+        """The best plans at full context and at the short window, in the designs' shape; None for the second
+        where nothing is staged."""
+        constant = design.with_(staged_from=0, staged_share=0)
+        shape = np.broadcast_shapes(*(v.shape for v in arrays(design).values()))
+        if len(shape) > 1:
+            return self._plan(constant), self._short(design)
+        # Of a table the short parts are rows like others: asking once costs half of asking twice.
+        n = int(np.prod(shape))
+        rows = np.flatnonzero(np.broadcast_to(_staged(design), (n,)))
+        if not len(rows):
+            return self._plan(constant), None
+        own, twice = np.arange(n), np.append(np.arange(n), rows)
+        windows = (np.broadcast_to(v, (n,)) for v in (design.context_length, design.staged_from))
+        columns = {name: np.broadcast_to(v, (n,))[twice] for name, v in arrays(constant).items()}
+        found = self._plan(
+            constant.with_(**columns | {"context_length": np.append(next(windows), next(windows)[rows])})
+        )
+        start = own.copy()
+        start[rows] = n + np.arange(len(rows))
+        return _taken(found, own), _taken(found, start)
+
     def _plan(self, design: Design) -> Planned:
         """The best plan of every design; rows of a table that differ in depth alone share the work."""
         folded = fold(design)
@@ -220,11 +241,9 @@ class Problem:
             return best_plan(design, self.setting, self.hardware, self.memory_limit_bytes)
         grid, cell, depth = folded
         found = best_plan(grid, self.setting, self.hardware, self.memory_limit_bytes)
-        columns = {f.name: getattr(found, f.name) for f in fields(found)}
-        rows: dict[str, Any] = {k: v[cell, depth] for k, v in columns.items() if isinstance(v, np.ndarray)}
-        return replace(found, **rows)
+        return _taken(found, (cell, depth))
 
-    def _short(self, design: Design, planned: Planned) -> Planned | None:
+    def _short(self, design: Design) -> Planned | None:
         """The best plans at the short window, in the designs' shape; None where nothing is staged."""
         starts = np.unique(np.asarray(design.staged_from))
         starts = starts[starts > 0]
@@ -303,18 +322,8 @@ class Problem:
         objectives and then for everything known of them."""
         key = points.tobytes()
         if self._last is None or self._last[0] != key:
-            self._last = key, [(rows, self.evaluate(one)) for rows, one in self._by_schedule(points)]
+            self._last = key, [(rows, self.evaluate(one)) for rows, one in self.lattice.tables(points)]
         return self._last[1]
-
-    def _by_schedule(self, points: IntArray) -> Iterator[tuple[IntArray, Design]]:
-        """Tables of one schedule each: constant designs need no second plan."""
-        schedule = points[:, AXES.index("schedule")]
-        for kind in np.unique(schedule):
-            some = np.flatnonzero(schedule == kind)
-            for rows, design in self.lattice.tables(points[some]):
-                if not self.lattice.schedule[kind].staged_from:
-                    design = design.with_(staged_from=0, staged_share=0)
-                yield some[rows], design
 
     def measured(
         self, point: IntArray, answer: Mapping[str, float]
@@ -387,6 +396,12 @@ def fold(design: Design) -> tuple[Design, IntArray, IntArray] | None:
     depths, at = np.unique(depth, return_inverse=True)
     open_columns: dict[str, Any] = {name: cells[:, k : k + 1] for k, name in enumerate(columns)}
     return design.with_(**open_columns, n_layers=depths[None, :]), cell.reshape(-1), at
+
+
+def _taken(planned: Planned, at: Any) -> Planned:
+    """The plans in some places."""
+    columns = {f.name: getattr(planned, f.name) for f in fields(planned)}
+    return replace(planned, **{k: v[at] for k, v in columns.items() if isinstance(v, np.ndarray)})
 
 
 def _staged(design: Design) -> Any:

@@ -231,8 +231,6 @@ class Sweep:
         figures = np.empty((len(keys), len(problem.objectives)))
         feasible = np.zeros(len(keys), dtype=bool)
         for rows, design in self.lattice.tables(self.lattice.points(keys)):
-            if not np.any(design.staged_from):
-                design = design.with_(staged_from=0, staged_share=0)
             found = problem.evaluate(design)
             for k, objective in enumerate(problem.objectives):
                 figures[rows, k] = found.metric(objective.name)
