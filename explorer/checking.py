@@ -70,7 +70,7 @@ def check(budget: Budget) -> Check:
     import numpy as np
 
     from explorer.claims.describe import blind_to
-    from explorer.claims.landscape import landscape_parts
+    from explorer.claims.survey import landscape_parts
     from explorer.cost import enumerate_plans
     from explorer.search import Problem
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from explorer import formats, quality
 from explorer.claims.arms import Outcome, groups, solve
-from explorer.claims.landscape import Landscape, landscapes, of_design
+from explorer.claims.landscape import Landscape
+from explorer.claims.survey import landscapes, of_design
 from explorer.design import Design
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from explorer import quality
 from explorer.claims import describe
 from explorer.claims.arms import Outcome
-from explorer.claims.landscape import is_data
 from explorer.claims.records import AspectTrade, CorpusTrade, Estimate, Trade
 from explorer.claims.setting import Setting, holds, staged_leads, too_short
 from explorer.claims.statistics import estimate, probability
+from explorer.claims.survey import is_data
 from explorer.claims.tornado import aspect_of, deciders, factors
 
 if TYPE_CHECKING:

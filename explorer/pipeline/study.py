@@ -79,8 +79,8 @@ def answer(
     """`run`, as `options` ask for it."""
     from explorer.checking import lattice_notes
     from explorer.claims import ledger, trade, verdict
-    from explorer.claims.landscape import describe_levers
     from explorer.claims.setting import Setting
+    from explorer.claims.survey import describe_levers
     from explorer.errors import NothingFits
     from explorer.evidence import gather
     from explorer.result import Result
@@ -197,7 +197,7 @@ def _levers(search: Search, problem: Problem) -> dict[str, int] | None:
     """Where the lattice is too large to be weighed whole, the best design's place on LEVERS; else None."""
     if problem.lattice.size <= MOST_WEIGHED:
         return None
-    from explorer.claims.landscape import LEVERS
+    from explorer.claims.survey import LEVERS
     from explorer.search.space import AXES
 
     found = search.exact
@@ -220,7 +220,7 @@ def _nearest(problem: Problem, setting: Setting, search: Search) -> pd.DataFrame
         excess = search.trials.filter(regex="^excess_").max(axis="columns")
         return search.trials.loc[excess.sort_values(kind="stable").index[:NEAREST_ROWS]]
 
-    return pd.DataFrame(problem.columns(nearest_points(problem, setting.grids, NEAREST_ROWS)))
+    return pd.DataFrame(problem.columns(nearest_points(problem.lattice, setting.grids, NEAREST_ROWS)))
 
 
 def _thinned(cloud: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from explorer.claims.records import AspectTrade, CorpusTrade
@@ -11,11 +12,13 @@ from explorer.report import words
 from explorer.report.chart import Table
 from explorer.report.facts import Facts
 from explorer.report.story import STATUS_MARKS
-from explorer.result import shown_rows
 from explorer.units import GIB, QUANTILES, format_loss
 
 if TYPE_CHECKING:
     import pandas as pd
+
+MOST_SHOWN = 60
+"""Designs of a front that a page lists as it opens; with three objectives it has thousands."""
 
 
 def arms(facts: Facts, corpus: str) -> Table:
@@ -224,6 +227,12 @@ def targets(facts: Facts) -> list[tuple[str, str]]:
 
 def _rate(value: float) -> str:
     return f"{value:.5f} nats".replace("-", words.MINUS)
+
+
+def shown_rows(n: int, picks: Iterable[int]) -> list[int]:
+    """Row numbers of a front of `n` designs that a page lists as it opens: all, or evenly taken ones and the picks."""
+    step = max(1, -(-n // MOST_SHOWN))
+    return sorted({*range(0, n, step), *(k for k in picks if k < n)})
 
 
 def front_rows(facts: Facts) -> list[dict[str, Any]]:

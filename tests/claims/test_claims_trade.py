@@ -9,8 +9,9 @@ from claims_fixture import SmallProblem
 
 from explorer import quality
 from explorer.claims import Trade
-from explorer.claims.landscape import design_at, landscapes
+from explorer.claims.landscape import design_at
 from explorer.claims.setting import Setting, pays, too_short
+from explorer.claims.survey import landscapes
 from explorer.claims.trade import trade
 from explorer.claims.verdict import verdict
 

@@ -18,7 +18,8 @@ from explorer.evidence import corpora, domain
 from explorer.evidence.chosen import design_of, plan_of
 from explorer.evidence.exports import written
 from explorer.evidence.sensitivity import sensitivities
-from explorer.result import Evidence, shown_rows
+from explorer.report.sections import shown_rows
+from explorer.result import Evidence
 from explorer.search import Problem, explore
 from explorer.search.exact import exact_front
 

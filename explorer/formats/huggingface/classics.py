@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from explorer.formats.huggingface.family import ALL_BIASES, ATTENTION_BIAS, OUTER, TIED, Family, defaults
-from explorer.formats.huggingface.quirks import Falcon, GptNeo, Mpt, MultiQuery, Opt, ParallelSwitch, Refused
+from explorer.formats.huggingface.quirks import Falcon, Mpt, MultiQuery, Opt, ParallelSwitch, Refused
+from explorer.formats.huggingface.windows import GptNeo
 
 GPT2 = {
     "d_model": "n_embd",

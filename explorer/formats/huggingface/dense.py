@@ -12,7 +12,8 @@ from explorer.formats.huggingface.family import (
     Family,
     defaults,
 )
-from explorer.formats.huggingface.quirks import Latent, ParallelSwitch, QkNorm, Refused, SmolLm3, Window
+from explorer.formats.huggingface.quirks import Latent, ParallelSwitch, QkNorm, Refused
+from explorer.formats.huggingface.windows import SmolLm3, Window
 
 DENSE: dict[str, Family] = {
     "llama": Family(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from explorer.formats.huggingface.quirks import Quirk
+from explorer.formats.huggingface.quirk import Quirk
 
 
 @dataclass(frozen=True, kw_only=True)

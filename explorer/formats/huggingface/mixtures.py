@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from explorer.formats.huggingface.experts import ErnieSpan, Experts
 from explorer.formats.huggingface.family import (
     ATTENTION_BIAS,
     LLAMA,
@@ -10,7 +11,8 @@ from explorer.formats.huggingface.family import (
     Family,
     defaults,
 )
-from explorer.formats.huggingface.quirks import ErnieSpan, Experts, Latent, QkNorm, Refused, Window
+from explorer.formats.huggingface.quirks import Latent, QkNorm, Refused
+from explorer.formats.huggingface.windows import Window
 
 MIXTURES: dict[str, Family] = {
     "mixtral": Family(
