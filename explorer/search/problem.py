@@ -9,7 +9,6 @@ relative excesses over a limit, feasible at or below zero; a design that breaks 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,6 @@ from explorer import quality
 from explorer.cost import (
     Hardware,
     Setting,
-    best_plan,
     enumerate_plans,
     flops,
     parameters,
@@ -30,6 +28,7 @@ from explorer.design import Design, Plan, arrays
 from explorer.search.evaluation import Evaluation
 from explorer.search.front import Objective
 from explorer.search.outcome import Outcome
+from explorer.search.planner import Planner, is_staged
 from explorer.search.space import AXES, IntArray, Lattice
 from explorer.units import FloatArray, Num
 
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
     from explorer.search.sweep import Sweep
 
 HOUR, DAY = 3600.0, 86400.0
-FOLDED = 0.8
-"""A table is folded into a grid when it has at most this share of distinct rows besides depth."""
 N_DRAWS = 200
 """Posterior draws behind the loss interval of a table's rows."""
 
@@ -142,8 +139,9 @@ class Problem:
         `planned` is what is known of running it at full context, where that is not the model's to say.
         """
         constant = design.with_(staged_from=0, staged_share=0)
-        planned, short = self._plans(design) if planned is None else (planned, self._short(design))
-        staged = _staged(design)
+        planner = Planner(self.setting, self.hardware, self.memory_limit_bytes)
+        planned, short = planner.stages(design) if planned is None else (planned, planner.short(design))
+        staged = is_staged(design)
         share = np.where(staged, design.staged_share, 1.0)
         seconds = planned.seconds_per_token
         per_token = flops(constant).train_per_token("causal")
@@ -211,63 +209,6 @@ class Problem:
         """The count of parameters that the law declares as its N."""
         counts = parameters(design)
         return counts.total if self.law.n_counts == "total" else counts.non_embedding
-
-    def _plans(self, design: Design) -> tuple[Planned, Planned | None]:
-        """The best plans at full context and at the short window, in the designs' shape; None for the second
-        where nothing is staged."""
-        constant = design.with_(staged_from=0, staged_share=0)
-        shape = np.broadcast_shapes(*(v.shape for v in arrays(design).values()))
-        if len(shape) > 1:
-            return self._plan(constant), self._short(design)
-        # Of a table the short parts are rows like others: asking once costs half of asking twice.
-        n = int(np.prod(shape))
-        rows = np.flatnonzero(np.broadcast_to(_staged(design), (n,)))
-        if not len(rows):
-            return self._plan(constant), None
-        own, twice = np.arange(n), np.append(np.arange(n), rows)
-        windows = (np.broadcast_to(v, (n,)) for v in (design.context_length, design.staged_from))
-        columns = {name: np.broadcast_to(v, (n,))[twice] for name, v in arrays(constant).items()}
-        found = self._plan(
-            constant.with_(**columns | {"context_length": np.append(next(windows), next(windows)[rows])})
-        )
-        start = own.copy()
-        start[rows] = n + np.arange(len(rows))
-        return _taken(found, own), _taken(found, start)
-
-    def _plan(self, design: Design) -> Planned:
-        """The best plan of every design; rows of a table that differ in depth alone share the work."""
-        folded = fold(design)
-        if folded is None:
-            return best_plan(design, self.setting, self.hardware, self.memory_limit_bytes)
-        grid, cell, depth = folded
-        found = best_plan(grid, self.setting, self.hardware, self.memory_limit_bytes)
-        return _taken(found, (cell, depth))
-
-    def _short(self, design: Design) -> Planned | None:
-        """The best plans at the short window, in the designs' shape; None where nothing is staged."""
-        starts = np.unique(np.asarray(design.staged_from))
-        starts = starts[starts > 0]
-        if not len(starts):
-            return None
-        if len(starts) > 1 and np.ndim(design.staged_from) < 2:
-            windows = np.where(np.asarray(design.staged_from) > 0, design.staged_from, starts[0])
-            return self._plan(design.with_(context_length=windows, staged_from=0, staged_share=0))
-        # On an open grid each window is planned once for every context.
-        found: Planned | None = None
-        for start in starts:
-            other = self._plan(design.with_(context_length=float(start), staged_from=0, staged_share=0))
-            if found is None:
-                found = other
-                continue
-            here = np.asarray(design.staged_from) == start
-            columns = {f.name: getattr(found, f.name) for f in fields(found)}
-            merged: dict[str, Any] = {
-                name: np.where(here, getattr(other, name), values)
-                for name, values in columns.items()
-                if isinstance(values, np.ndarray)
-            }
-            found = replace(found, **merged)
-        return found
 
     def tokens_by_limit(self, seconds_per_token: Num, flops_per_token: Num) -> dict[str, Num]:
         """Training tokens that each limit alone allows."""
@@ -379,32 +320,3 @@ class Problem:
 
     def _any_point(self) -> IntArray:
         return np.zeros((1, len(AXES)), dtype=np.int64)
-
-
-def fold(design: Design) -> tuple[Design, IntArray, IntArray] | None:
-    """A table as an open grid of its distinct rows without depth × its distinct depths, and where each row
-    lies in it; None for what is no table or repeats little."""
-    columns = arrays(design)
-    depth = columns.pop("n_layers", None)
-    if depth is None or depth.ndim != 1 or any(v.shape != depth.shape for v in columns.values()):
-        return None
-    if not columns or len(depth) < 2:
-        return None
-    cells, cell = np.unique(np.stack(list(columns.values()), axis=1), axis=0, return_inverse=True)
-    if len(cells) > FOLDED * len(depth):
-        return None
-    depths, at = np.unique(depth, return_inverse=True)
-    open_columns: dict[str, Any] = {name: cells[:, k : k + 1] for k, name in enumerate(columns)}
-    return design.with_(**open_columns, n_layers=depths[None, :]), cell.reshape(-1), at
-
-
-def _taken(planned: Planned, at: Any) -> Planned:
-    """The plans in some places."""
-    columns = {f.name: getattr(planned, f.name) for f in fields(planned)}
-    return replace(planned, **{k: v[at] for k, v in columns.items() if isinstance(v, np.ndarray)})
-
-
-def _staged(design: Design) -> Any:
-    """Which designs have two stages; a short window that is not shorter is the constant schedule."""
-    start = np.asarray(design.staged_from)
-    return (start > 0) & (start < design.context_length)
