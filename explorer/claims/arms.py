@@ -30,6 +30,7 @@ RESHAPE = 0.03
 CHUNK_BYTES = 8e6
 """What one chunk's loss array may take: a share of the last-level cache."""
 Index = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -151,56 +152,66 @@ def _single(g: Landscape, c: int, x: int) -> dict[str, float]:
 class _Terms:
     """The loss of a landscape in a chunk of draws, before and after a corpus is chosen.
 
-    loss = rest + weight · s · (short + r · (shape − short)), all times the aspect factor already.
+    loss = rest + weight · (short + r · (shape − short)), weight = s · K(N) · aspect factor. A staged schedule
+    has rows of the contexts beyond its short window alone.
     """
 
     grid: Landscape
+    possible: BoolArray
+    """(C, S): what may be chosen."""
+    capacity: FloatArray
+    """(K, 1 or C, S)"""
     rest: FloatArray
     """(K, C, S): everything but the context term; inf where infeasible."""
     factor: FloatArray
     """(K, 1 or C, S)"""
-    recovered: FloatArray | None
-    """(K, C, S): r of a staged schedule."""
-
-    def shapes(self, k: quality.Coefficients) -> tuple[FloatArray, FloatArray]:
-        """(K, C, 1): the context shape that is had anyway, and what lies beyond, times r."""
-        full = np.asarray(quality.context_shape(k, self.grid.contexts[:, None]))
-        if self.recovered is None:
-            return full, np.zeros_like(full)
-        short = np.asarray(quality.context_shape(k, np.full((1, 1), self.grid.staged_from)))
-        return short, full - short
+    recovered: FloatArray
+    """(K, C, S): r of a staged schedule; 1 of a constant one."""
+    before: int
+    """Contexts that the grid leaves out."""
 
     def weight(self, k: quality.Coefficients) -> FloatArray:
         """(K, 1 or C, S): s·K(N) times the aspect factor."""
         return np.asarray(quality.context_scale(k, self.grid.n_law)) * self.factor
 
     def loss(self, k: quality.Coefficients) -> FloatArray:
-        """(K, C, S)"""
+        """(K, C, S) of a constant schedule."""
         if not np.any(k.s):
             return self.rest
-        here, beyond = self.shapes(k)
-        shape = here if self.recovered is None else here + self.recovered * beyond
-        return self.rest + self.weight(k) * shape
+        loss = self.weight(k) * np.asarray(quality.context_shape(k, self.grid.contexts[:, None]))
+        return _sum(loss, self.rest)
+
+    def staged(self, k: quality.Coefficients) -> tuple[FloatArray, FloatArray]:
+        """(K, C, S) each: the loss with nothing recovered, and what recovering all would take off it (≥ 0)."""
+        full = np.asarray(quality.context_shape(k, self.grid.contexts[:, None]))
+        short = np.asarray(quality.context_shape(k, np.full((1, 1), self.grid.staged_from)))
+        weight = self.weight(k)
+        return weight * short + self.rest, weight * np.maximum(short - full, 0.0)
 
 
-def _terms(g: Landscape, mask: NDArray[np.bool_], k: quality.Coefficients) -> _Terms:
+def _sum(own: FloatArray, other: FloatArray) -> FloatArray:
+    """Of an array made here and another, in place where that has the sum's shape."""
+    return np.add(own, other, out=own) if own.shape == other.shape else own + other
+
+
+def _terms(g: Landscape, mask: BoolArray, k: quality.Coefficients) -> _Terms:
+    before = int(np.searchsorted(g.contexts, g.staged_from, side="right")) if g.staged_from else 0
+    g, mask = g.longer(before), mask[before:]
     aspect = (g.d_model / g.n_layers)[None, :]
     factor = np.broadcast_to(quality.aspect_factor(k, aspect, g.n_law), (k.n_draws or 1, *g.n_law.shape))
-    capacity, data = quality.capacity_term(k, g.n_law), quality.data_term(k, g.n_tokens)
+    capacity, data = np.asarray(quality.capacity_term(k, g.n_law)), quality.data_term(k, g.n_tokens)
     staging = {"staged_from": g.staged_from, "staged_share": g.staged_share}
     window = quality.window_term(k, g.contexts[:, None], **staging)
     rest = np.asarray(quality.combine(k, capacity, data, 0.0, window, factor))
-    rest = np.where(mask, rest, np.inf)
+    np.copyto(rest, np.inf, where=~mask)
     extension = g.staged_share * g.n_tokens
-    recovered = np.asarray(quality.recovery(k, extension)) if g.staged_from else None
-    if recovered is not None:
-        recovered = np.broadcast_to(recovered, rest.shape)
-    return _Terms(g, rest, factor, recovered)
+    recovered = np.asarray(quality.recovery(k, extension) if g.staged_from else 1.0)
+    return _Terms(g, mask, capacity, rest, factor, recovered, before)
 
 
 def _chunk(
     grids: Sequence[Landscape],
-    masks: Sequence[NDArray[np.bool_]],
+    masks: Sequence[BoolArray],
     row: int,
     coefficients: Mapping[str, quality.Coefficients],
     baseline: Landscape | None,
@@ -224,30 +235,30 @@ def _outcome(
     assert first is not None
     constant, g = first.loss(k), first.grid
     n = len(constant)
-    draws = np.arange(n)
 
     a = np.full(n, shape_of_a) if shape_of_a is not None else constant[:, row, :].argmin(axis=1)
+    best = constant.min(axis=1)
     arms = {"A": _picked(constant, np.full(n, row), a)}
-    arms["B"] = _picked(constant, constant[draws, :, a].argmin(axis=1), a)
-    arms["C"] = _best(constant)
-    arms["depth"], arms["reshape"] = _kept(constant, g, a)
+    arms["B"] = _at_best_context(constant, a)
+    arms["C"] = _at_best_context(constant, best.argmin(axis=1))
+    arms["depth"], arms["reshape"] = (_at_best_context(constant, x) for x in _kept(best, g, a))
     if own is not None:
         alone = own.loss(k)
-        best = alone[:, :, 0].argmin(axis=1)
         arms["baseline"] = replace(
-            _picked(alone, best, np.zeros(n, dtype=np.int64)), schedule=np.full(n, -1, dtype=np.int64)
+            _at_best_context(alone, np.zeros(n, dtype=np.int64)), schedule=np.full(n, -1, dtype=np.int64)
         )
     needed: FloatArray | None = None
-    staged = [(i, t, t.loss(k)) for i, t in enumerate(terms) if i and t is not None]
+    staged = [(i, t, *t.staged(k)) for i, t in enumerate(terms) if i and t is not None]
     if staged:
-        arms["D"] = _first([replace(_best(loss), schedule=np.full(n, i)) for i, _, loss in staged])
-        arms["D'"] = _first(
-            [
-                replace(_picked(loss, loss[draws, :, a].argmin(axis=1), a), schedule=np.full(n, i))
-                for i, _, loss in staged
-            ]
-        )
-        each = [_recovery_needed(t, k, arms["C"].loss) for _, t, _ in staged]
+        free: list[Picked] = []
+        kept: list[Picked] = []
+        for i, t, nothing, all_of_it in staged:
+            loss = nothing - t.recovered * all_of_it
+            for found, shapes in ((free, loss.min(axis=1).argmin(axis=1)), (kept, a)):
+                one = _at_best_context(loss, shapes)
+                found.append(replace(one, context=one.context + t.before, schedule=np.full(n, i)))
+        arms["D"], arms["D'"] = _first(free), _first(kept)
+        each = [_recovery_needed(nothing, gain, arms["C"].loss) for *_, nothing, gain in staged]
         needed = cast(FloatArray, np.minimum.reduce(each))
     outcome = Outcome(arms=arms, compute={}, recovery_needed=needed)
     values = {name: outcome.value(name) for name, (_, arm) in VALUES.items() if arm in arms}
@@ -260,15 +271,15 @@ def _picked(loss: FloatArray, context: Index, shape: Index) -> Picked:
     return Picked(loss=found, schedule=np.zeros(n, dtype=np.int64), context=context, shape=shape)
 
 
-def _best(loss: FloatArray) -> Picked:
-    context, shape = np.unravel_index(loss.reshape(len(loss), -1).argmin(axis=1), loss.shape[1:])
-    return _picked(loss, context, shape)
+def _at_best_context(loss: FloatArray, shape: Index) -> Picked:
+    """A shape per draw at the context where its loss is least."""
+    return _picked(loss, loss[np.arange(len(loss)), :, shape].argmin(axis=1), shape)
 
 
-def _kept(loss: FloatArray, g: Landscape, a: Index) -> tuple[Picked, Picked]:
-    """The best design at arm A's width, and the best of arm A's size."""
+def _kept(best: FloatArray, g: Landscape, a: Index) -> tuple[Index, Index]:
+    """The best shapes at arm A's width, and of arm A's size, by their least loss over contexts (K, S)."""
     n_params = g.n_params[0]
-    depth, reshape = np.empty((2, len(a)), dtype=np.int64), np.empty((2, len(a)), dtype=np.int64)
+    depth, reshape = np.empty(len(a), dtype=np.int64), np.empty(len(a), dtype=np.int64)
     for shape in np.unique(a):
         same_levers = np.ones(len(g.d_model), dtype=bool)
         for values in g.choices.values():
@@ -279,10 +290,8 @@ def _kept(loss: FloatArray, g: Landscape, a: Index) -> tuple[Picked, Picked]:
             (reshape, np.abs(n_params / n_params[shape] - 1) <= RESHAPE),
         ):
             columns = np.flatnonzero(chosen)
-            some = loss[np.ix_(draws, np.arange(loss.shape[1]), columns)]
-            c, x = np.unravel_index(some.reshape(len(draws), -1).argmin(axis=1), some.shape[1:])
-            found[:, draws] = c, columns[x]
-    return _picked(loss, depth[0], depth[1]), _picked(loss, reshape[0], reshape[1])
+            found[draws] = columns[best[np.ix_(draws, columns)].argmin(axis=1)]
+    return depth, reshape
 
 
 def _first(candidates: list[Picked]) -> Picked:
@@ -297,18 +306,17 @@ def _first(candidates: list[Picked]) -> Picked:
     return Picked(**{name: chosen(name) for name in ("loss", "schedule", "context", "shape")})
 
 
-def _recovery_needed(t: _Terms, k: quality.Coefficients, target: FloatArray) -> FloatArray:
-    """Least recovery with which some staged design reaches `target`, per draw; inf above 1."""
-    here, beyond = t.shapes(k)
-    weight = t.weight(k)
-    lag = np.asarray(weight * here)
-    lag = lag + t.rest if lag.shape != t.rest.shape else np.add(lag, t.rest, out=lag)
-    lag -= target[:, None, None]
-    gain = -weight * beyond
-    r = np.full(lag.shape, np.inf)
-    np.divide(lag, gain, out=r, where=gain > 0)
-    r[lag <= 0] = 0.0
-    least = r.reshape(len(r), -1).min(axis=1)
+def _recovery_needed(nothing: FloatArray, gain: FloatArray, target: FloatArray) -> FloatArray:
+    """Least recovery with which some staged design reaches `target`, per draw; inf above 1.
+
+    Writes into `nothing`, the losses with nothing recovered; `gain` is what recovering all takes off them.
+    """
+    nothing -= target[:, None, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        nothing /= gain
+    least = nothing.reshape(len(nothing), -1).min(axis=1)
+    # 0/0: a design that is as good as the target and gains nothing needs nothing.
+    least = np.where(np.isnan(least), 0.0, np.maximum(least, 0.0))
     return np.where(least > 1, np.inf, least)
 
 
@@ -322,24 +330,23 @@ def _equivalent(
     beside what arm A needs for its own loss.
     """
     g = t.grid
-    fits = np.isfinite(t.rest[:, row, :])
+    fits = t.possible[row]
     own_row = min(row, len(g.n_law) - 1)
-    capacity = np.asarray(quality.capacity_term(k, g.n_law[own_row]))
+    capacity, factor = t.capacity[:, own_row, fits], t.factor[:, own_row, fits]
     window = np.asarray(quality.window_term(k, g.contexts[row : row + 1]))
-    scale = np.asarray(quality.context_scale(k, g.n_law[own_row]))
+    scale = np.asarray(quality.context_scale(k, g.n_law[own_row, fits]))
     shape = np.asarray(quality.context_shape(k, g.contexts[row : row + 1]))
     lead = k.lead(1)
     fixed = lead.E + window + scale * shape
-    factor = t.factor[:, own_row, :]
+    log_by_compute = np.log(g.tokens_by_compute[row, fits])
+    most = np.log(g.tokens_of_data) + 1e-9 - log_by_compute
 
     def least(target: FloatArray) -> FloatArray:
         reached = np.maximum(target[:, None] / factor - fixed, 0.0) ** (1 / lead.power) - capacity
         with np.errstate(divide="ignore", invalid="ignore"):
-            tokens = np.exp((lead.log_B - np.log(reached)) / lead.beta)
-            share = tokens / g.tokens_by_compute[row]
-        possible = fits & (reached > 0) & (tokens <= g.tokens_of_data * (1 + 1e-9))
-        share = np.where(possible, share, np.inf)
-        return cast(FloatArray, share.min(axis=1))
+            log_share = (lead.log_B - np.log(reached)) / lead.beta - log_by_compute
+        possible = (reached > 0) & (log_share <= most)
+        return cast(FloatArray, np.exp(np.min(log_share, axis=1, where=possible, initial=np.inf)))
 
     own = least(loss_a)
     return {name: least(loss_a - value) / own - 1 for name, value in values.items()}

@@ -8,7 +8,7 @@ which limits each design breaks; `survey` asks the cost model for it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +82,23 @@ class Landscape:
         """The row of a context length."""
         (found,) = np.flatnonzero(self.contexts == context_length)
         return int(found)
+
+    def longer(self, before: int) -> Landscape:
+        """The landscape without its first contexts."""
+
+        def cut(a: FloatArray) -> FloatArray:
+            return a[before:] if len(a) == len(self.contexts) else a
+
+        return replace(
+            self,
+            contexts=self.contexts[before:],
+            n_params=cut(self.n_params),
+            n_law=cut(self.n_law),
+            n_tokens=cut(self.n_tokens),
+            tokens_by_compute=cut(self.tokens_by_compute),
+            excess={k: cut(v) for k, v in self.excess.items()},
+            exists=self.exists[before:],
+        )
 
     def take(self, shapes: NDArray[np.bool_] | NDArray[np.int64]) -> Landscape:
         """The landscape of some shapes only."""
