@@ -92,12 +92,6 @@ def only_one(folder: Path) -> Iterator[None]:
             folder.rmdir()
 
 
-def cached_files() -> Path:
-    """Where the user's programs keep what they can make again (XDG base directories)."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "explorer"
-
-
 def to_json(value: Any) -> str:
     """`value` as indented JSON with a final newline; NaN and infinity become null."""
     return json.dumps(plain(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n"

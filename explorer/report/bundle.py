@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import cache
 from importlib import resources
 from importlib.metadata import version
 
-from explorer.errors import ExplorerError
-from explorer.files import cached_files, write_text
+from explorer.kept import kept
 from explorer.report import packing
 
 
@@ -20,18 +18,16 @@ def vega() -> str:
     Putting it together takes longer than drawing a page, so the script of the installed version is kept
     among the user's cached files; where those cannot be read or written it is made anew.
     """
-    kept = cached_files() / f"vega-view-{version('vl-convert-python')}.txt"
-    with suppress(OSError, UnicodeDecodeError):
-        return kept.read_text(encoding="utf-8")
+    return kept(f"vega-view-{version('vl-convert-python')}.txt", _bundled, str)
+
+
+def _bundled() -> str:
     import vl_convert
 
     # The address is the name under which the library carries this module; nothing is fetched.
     module = f"https://cdn.jsdelivr.net/npm/vega@{vl_convert.get_vega_version()}/+esm.js"
     drawn = f'import {{parse, View}} from "{module}"; window.vega = {{parse, View}};'
-    script = packing.deflated(str(vl_convert.javascript_bundle(drawn)))
-    with suppress(ExplorerError):
-        write_text(kept, script)
-    return script
+    return packing.deflated(str(vl_convert.javascript_bundle(drawn)))
 
 
 @cache

@@ -10,13 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from hashlib import sha256
 from importlib.metadata import version
 from typing import Any, TypeAlias
 
-from explorer.errors import ExplorerError
-from explorer.files import cached_files, write_text
+from explorer.kept import kept
 
 Literal: TypeAlias = str | float
 Lifted: TypeAlias = dict[Literal, Literal]
@@ -42,17 +40,15 @@ def compiled(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 def _form(text: str) -> dict[str, Any]:
     """Vega of a form; made anew where it is not kept or cannot be read."""
-    name = sha256(text.encode()).hexdigest()[:24]
-    kept = cached_files() / f"vega-lite-{version('vl-convert-python')}" / f"{name}.json"
-    with suppress(OSError, ValueError):
-        found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
-        return found
-    import vl_convert
 
-    made: dict[str, Any] = vl_convert.vegalite_to_vega(text)
-    with suppress(ExplorerError):
-        write_text(kept, json.dumps(made, ensure_ascii=False))
-    return made
+    def made() -> str:
+        import vl_convert
+
+        return json.dumps(vl_convert.vegalite_to_vega(text), ensure_ascii=False)
+
+    name = sha256(text.encode()).hexdigest()[:24]
+    found: dict[str, Any] = kept(f"vega-lite-{version('vl-convert-python')}/{name}.json", made, json.loads)
+    return found
 
 
 def _marked(value: Any, lifted: Lifted) -> Any:

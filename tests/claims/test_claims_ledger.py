@@ -1,10 +1,13 @@
 """All eleven claims: complete, computed, and agreeing with what is known."""
 
+import importlib
 import json
 import math
+from pathlib import Path
 
 import pytest
 
+from explorer import quality
 from explorer.claims import Claim, ledger
 
 
@@ -109,3 +112,32 @@ def test_interpolation_catalogue():
     for row in interpolations():
         assert row.context > row.context_trained
         assert row.source.startswith("github.com/")
+
+
+def test_the_ledger_is_kept_among_cached_files_and_made_anew_without_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rooms = importlib.import_module("explorer.claims.ledger.every")
+    ledger_room = importlib.import_module("explorer.claims.ledger")
+    made: list[tuple[str, int]] = []
+    real = rooms.every
+
+    def counted(law: quality.Law, n_draws: int, seed: int) -> tuple[Claim, ...]:
+        made.append((law.name, n_draws))
+        return real(law, n_draws, seed)
+
+    monkeypatch.setattr(rooms, "every", counted)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    ask = ledger_room._ledger.__wrapped__
+    first = ask("besiroglu-2024", 20, 0)
+    assert first == real(quality.law("besiroglu-2024"), 20, 0)
+    assert ask("besiroglu-2024", 20, 0) == first
+    assert made == [("besiroglu-2024", 20)]
+    # Another question, another state of the program, and a file that cannot be read are made anew.
+    ask("kaplan-2020", 20, 0)
+    monkeypatch.setattr(ledger_room, "digest_of_package", lambda: "another")
+    assert ask("besiroglu-2024", 20, 0) == first
+    for file in (tmp_path / "explorer" / "ledger").iterdir():
+        file.write_text("[{}]")
+    assert ask("besiroglu-2024", 20, 0) == first
+    assert [name for name, _ in made] == ["besiroglu-2024", "kaplan-2020", "besiroglu-2024", "besiroglu-2024"]
