@@ -28,9 +28,11 @@ _COUNT_SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 _BYTE_UNITS = {
     "B": 1.0, "KB": KB, "MB": MB, "GB": GB, "TB": TB, "KiB": KIB, "MiB": MIB, "GiB": GIB, "TiB": TIB,
 }  # fmt: skip
+_TIME_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _NUMBER = r"([0-9]+(?:_[0-9]+)*(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?)"
 _COUNT = re.compile(rf"{_NUMBER}\s*([kKmMbBgGtT]?)")
 _BYTES = re.compile(rf"{_NUMBER}\s*([A-Za-z]+)")
+_DURATION = re.compile(rf"{_NUMBER}\s*([smhd]?)")
 
 
 def parse_count(text: str | float) -> float:
@@ -59,6 +61,24 @@ def parse_bytes(text: str | float) -> float:
     if match is None or match[2] not in _BYTE_UNITS:
         raise ValueError("bytes with a unit, such as 80GiB (2^30) or 80GB (10^9)")
     return float(match[1]) * _BYTE_UNITS[match[2]]
+
+
+def parse_duration(text: str | float) -> float:
+    """Seconds from `90s`, `30m`, `12h` or `2d`; a bare number is seconds. ValueError says what would do."""
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        return float(text)
+    match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError("a time such as 90s, 30m, 12h or 2d")
+    return float(match[1]) * _TIME_UNITS[match[2] or "s"]
+
+
+def format_duration(seconds: float) -> str:
+    """`1800` → `30m`, in the largest unit that it is whole in; `parse_duration` gives the same seconds back."""
+    for unit, scale in reversed(_TIME_UNITS.items()):
+        if seconds >= scale and seconds % scale == 0:
+            return f"{seconds / scale:.0f}{unit}"
+    return f"{seconds!r}s"
 
 
 def format_count(value: float, digits: int = 3) -> str:

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from explorer.budget import readers
+from explorer.units import format_duration
 
 Json: TypeAlias = dict[str, Any]
 
@@ -28,6 +29,7 @@ _POSITIVE: Json = {"type": "number", "exclusiveMinimum": 0}
 _COUNT: Json = {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*[kKmMbBgGtT]?\s*$"}
 _SHARE: Json = {"type": "string", "pattern": r"^\s*([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*%\s*$"}
 _SIZE: Json = {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)\s*$"}
+_TIME: Json = {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*[smhd]?\s*$"}
 _RATE: Json = {
     "type": "string",
     "pattern": rf"^\s*({_NUMBER}\s*([KMGT]i?B|B)|[0-9]+(\.[0-9]*)?\s*[MGT]bit)\s*(/\s*s|ps)\s*$",
@@ -80,6 +82,9 @@ Number: TypeAlias = Annotated[float, *_read(readers.number, {"type": "number", "
 Share: TypeAlias = Annotated[float, BeforeValidator(readers.share), WithJsonSchema(SHARE)]
 Gain: TypeAlias = Annotated[
     float, *_read(readers.gain, {"type": "number", "minimum": 0, "maximum": 1}, _SHARE)
+]
+Duration: TypeAlias = Annotated[
+    float, *_read(readers.duration, _POSITIVE, _TIME), PlainSerializer(format_duration, when_used="json")
 ]
 Name: TypeAlias = Annotated[str, *_read(readers.name, {"type": "string", "minLength": 1})]
 FolderName: TypeAlias = Annotated[

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, model_serializer, mode
 
 from explorer.budget.fields import (
     CorpusName,
+    Duration,
     FolderName,
     Gain,
     Index,
@@ -134,6 +135,9 @@ class Search(Section):
     hypervolume; default: once every design is decided."""
     most_evaluated: Whole | None = None
     """Designs that the enumeration evaluates in full at most; what is then undecided is bounded. Default: no limit."""
+    evaluator_timeout: Duration | None = None
+    """How long an evaluator may measure one design, such as 30m (a bare number: seconds); a trial that takes longer
+    fails with that error. Default: no limit."""
 
 
 class Budget(Section):

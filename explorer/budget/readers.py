@@ -12,12 +12,14 @@ import re
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
-from explorer.units import GIB, MIB, format_bytes, parse_bytes, parse_count
+from explorer.units import GIB, MIB, format_bytes, format_duration, parse_bytes, parse_count, parse_duration
 
 Reader: TypeAlias = Callable[[Any], Any]
 
 LARGEST_WHOLE = 2**53
 """The largest count below which a float64 holds every whole number."""
+LONGEST = 10_000 * 86400.0
+"""Seconds."""
 FOLDER_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 
 _PERCENT = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*%")
@@ -126,6 +128,18 @@ def gain(value: Any) -> float:
     return _plain(_percent(value), "a share from 0 to 1, such as 0.05 or 5%", lambda x: 0 <= x <= 1)
 
 
+def duration(value: Any) -> float:
+    """A time in seconds: 90s, 30m, 12h, 2d, or a number of seconds."""
+    wanted = "a time such as 90s, 30m, 12h or 2d"
+    try:
+        read = parse_duration(value)
+    except (ValueError, OverflowError):
+        raise ValueError(wanted) from None
+    if not 0 < read <= LONGEST:
+        raise ValueError(f"{wanted}, above 0 and up to {format_duration(LONGEST)}")
+    return read
+
+
 def name(value: Any) -> str:
     """A text on one line."""
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
@@ -151,7 +165,7 @@ READERS: dict[str, Reader] = {
     reader.__name__: reader
     for reader in (
         count, whole, index, kv_heads, size, byte_count, rate, byte_rate, amount, number, share, gain,
-        name, folder_name, truth,
+        duration, name, folder_name, truth,
     )
 }  # fmt: skip
 """Every reader by the name that the schema's `x-reader` carries."""

@@ -79,7 +79,9 @@ def _flow(value: Any) -> str:
         return "[" + ", ".join(_flow(item) for item in value) + "]"
     if isinstance(value, str):
         plain_text = _PLAIN.fullmatch(value) and value.lower() not in _NOT_TEXT
-        return value if plain_text or re.fullmatch(r"[0-9]+[A-Z]i?B(/s)?", value) else json.dumps(value)
+        return (
+            value if plain_text or re.fullmatch(r"[0-9]+([A-Z]i?B(/s)?|[smhd])", value) else json.dumps(value)
+        )
     if isinstance(value, float):
         return _number(value)
     return json.dumps(value)

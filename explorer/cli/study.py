@@ -36,6 +36,14 @@ EvaluatorName = Annotated[
         "returns measured figures by metric name. Default: the model alone.",
     ),
 ]
+EvaluatorTimeout = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="A trial that takes the evaluator longer fails with that error, e.g. 90s, 30m, 12h or 2d; what never "
+        "returns to Python is not interrupted. Default: the budget's, or else no limit.",
+    ),
+]
 Heartbeat = Annotated[
     int,
     typer.Option(
@@ -152,6 +160,7 @@ def run(
     ] = None,
     storage: Storage = None,
     evaluator: EvaluatorName = None,
+    evaluator_timeout: EvaluatorTimeout = None,
     heartbeat: Heartbeat = 20,
     formats: Formats = "",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing run in the folder.")] = False,
@@ -179,6 +188,7 @@ def run(
         most_evaluated=_read("--most-evaluated", most_evaluated, readers.whole),
         storage=storage,
         evaluator=evaluator,
+        evaluator_timeout=_patience(evaluator, evaluator_timeout),
         heartbeat=heartbeat,
     )
     _own_the_terminal()
@@ -214,6 +224,7 @@ def worker(
         str, typer.Option(metavar="URL", help="The study's storage, as `explore run --storage` has it.")
     ],
     evaluator: EvaluatorName = None,
+    evaluator_timeout: EvaluatorTimeout = None,
     trials: Annotated[
         int | None,
         typer.Option(
@@ -234,7 +245,12 @@ def worker(
     from explorer.cli.progress import Progress
     from explorer.pipeline import Options, work
 
-    options = Options(trials=trials, evaluator=evaluator, heartbeat=heartbeat)
+    options = Options(
+        trials=trials,
+        evaluator=evaluator,
+        evaluator_timeout=_patience(evaluator, evaluator_timeout),
+        heartbeat=heartbeat,
+    )
     _own_the_terminal()
     try:
         with only_answers(), Progress(quiet) as progress:
@@ -337,6 +353,16 @@ def _read(option: str, text: str | None, reader: Callable[[Any], Any]) -> Any:
         return reader(text)
     except ValueError as error:
         raise ExplorerError(f"{option} takes {error}, got '{text}'") from None
+
+
+def _patience(evaluator: str | None, text: str | None) -> float | None:
+    """Seconds that the evaluator has for a trial, where the option was given."""
+    from explorer.budget import readers
+
+    if text is not None and evaluator is None:
+        raise ExplorerError("--evaluator-timeout limits an --evaluator, and none is given")
+    found: float | None = _read("--evaluator-timeout", text, readers.duration)
+    return found
 
 
 def _formats(text: str) -> tuple[str, ...]:

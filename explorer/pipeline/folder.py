@@ -43,6 +43,7 @@ def run_in(
     from explorer.files import clear_scratch, only_one, write_text
 
     budget, alone = options.of(budget), options.storage is None
+    absent = [at for at in (folder, *folder.parents) if not at.exists()]
     if alone:
         options = replace(options, journal=folder / "journal.log")
     # Processes that share a study may share the folder too: what they write there is the same.
@@ -59,8 +60,9 @@ def run_in(
             # A study that could not be begun or joined leaves nothing behind that looks like a run.
             if fresh:
                 (folder / "budget.yaml").unlink()
-                with suppress(OSError):
-                    folder.rmdir()
+                for empty in absent:
+                    with suppress(OSError):
+                        empty.rmdir()
             raise
         began = time.perf_counter()
         _draw(result, folder, formats)
@@ -85,7 +87,7 @@ def _open(folder: Path, budget: Budget, force: bool) -> None:
         raise ExplorerError(f"{folder} is a file; choose another --output")
     changed: list[str] = []
     if not force and (folder / "budget.yaml").is_file():
-        changed = difference(load(folder / "budget.yaml"), budget)
+        changed = difference(_asked(load(folder / "budget.yaml")), _asked(budget))
     elif not force and (folder / "summary.json").is_file():
         known = json.loads((folder / "summary.json").read_text("utf-8"))["provenance"].get("budget")
         if known != fingerprint(budget):
@@ -102,6 +104,12 @@ def _open(folder: Path, budget: Budget, force: bool) -> None:
     if force:
         for name in _OWN_FILES:
             (folder / name).unlink(missing_ok=True)
+
+
+def _asked(budget: Budget) -> Budget:
+    """What is asked, whatever time a trial may take: who waited for one that hangs may limit it then."""
+    search = budget.search.model_copy(update={"evaluator_timeout": None})
+    return budget.model_copy(update={"search": search})
 
 
 def _draw(result: Result, folder: Path, formats: Sequence[str]) -> list[Path]:

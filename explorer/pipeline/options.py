@@ -33,6 +33,8 @@ class Options:
     """A journal's path or an Optuna storage URL, where several processes share the study."""
     evaluator: Evaluator | str | None = None
     """What measures designs (see `explorer.search.evaluators`): a callable, or its name as `module:function`."""
+    evaluator_timeout: float | str | None = None
+    """Seconds, or a time such as `30m`, after which it is interrupted and its trial fails."""
     heartbeat: int | None = None
     """Seconds between a sharing process' signs of life, at least 1."""
 

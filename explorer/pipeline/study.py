@@ -45,19 +45,22 @@ def run(
     journal: Path | None = None,
     storage: str | None = None,
     evaluator: Evaluator | str | None = None,
+    evaluator_timeout: float | str | None = None,
     heartbeat: int | None = None,
     n_draws: int = N_DRAWS,
     on_progress: OnProgress | None = None,
 ) -> Result:
     """Search the designs `budget` allows, weigh the idea, and return everything found.
 
-    `trials`, `seed`, `sampler`, `within` and `most_evaluated` replace the budget's own. `journal` is a file
-    that keeps the study, so that an interrupted run can be continued; `storage` is a journal or an Optuna
-    storage URL that several processes share, each showing a sign of life every `heartbeat` seconds.
-    `evaluator` measures designs: a callable, or its name as `module:function`; it takes a design's row (a
-    mapping, units in the names) and returns what it measured, by metric name (see
-    `explorer.search.evaluators`). `n_draws` = 0 answers at the law's central values, without interval. Raises
-    ExplorerError on input that cannot be run; a budget that nothing meets is a result.
+    `trials`, `seed`, `sampler`, `within`, `most_evaluated` and `evaluator_timeout` replace the budget's own.
+    `journal` is a file that keeps the study, so that an interrupted run can be continued; `storage` is a
+    journal or an Optuna storage URL that several processes share, each showing a sign of life every
+    `heartbeat` seconds. `evaluator` measures designs: a callable, or its name as `module:function`; it takes a
+    design's row (a mapping, units in the names) and returns what it measured, by metric name (see
+    `explorer.search.evaluators`). One that takes longer than `evaluator_timeout` seconds over a trial is
+    interrupted, and the trial fails (or `30m`; see `explorer.search.timeout` for where that cannot be). `n_draws` = 0
+    answers at the law's central values, without interval. Raises ExplorerError on input that cannot be run; a
+    budget that nothing meets is a result.
     """
     options = Options(
         trials=trials,
@@ -68,6 +71,7 @@ def run(
         journal=journal,
         storage=storage,
         evaluator=evaluator,
+        evaluator_timeout=evaluator_timeout,
         heartbeat=heartbeat,
     )
     return answer(budget, options, n_draws=n_draws, on_progress=on_progress)
@@ -100,6 +104,7 @@ def answer(
             journal=options.journal,
             storage=options.storage,
             evaluator=options.evaluator,
+            timeout=wanted.evaluator_timeout,
             heartbeat=options.heartbeat,
             on_progress=tell,
         )
@@ -170,6 +175,7 @@ def work(budget: Budget, options: Options, *, storage: str, on_progress: OnProgr
         within=wanted.within or 0.0,
         most_evaluated=wanted.most_evaluated,
         evaluator=options.evaluator,
+        timeout=wanted.evaluator_timeout,
         heartbeat=options.heartbeat,
         on_progress=on_progress or _silent,
     )

@@ -27,6 +27,7 @@ from explorer.search.samplers import InOrder, make, make_shared
 from explorer.search.shared import SharedStudy, column_table, open_storage
 from explorer.search.space import IntArray
 from explorer.search.storage import IDENTITY, Journal, describe
+from explorer.search.timeout import timed
 from explorer.search.variables import Variables
 from explorer.units import FloatArray, at_most, format_count
 
@@ -89,6 +90,7 @@ def explore(
     storage: str | None = None,
     journal: Path | None = None,
     evaluator: Evaluator | str | None = None,
+    timeout: float | None = None,
     heartbeat: int | None = None,
     on_progress: Callable[..., Any] | None = None,
 ) -> Search:
@@ -99,13 +101,15 @@ def explore(
     designs (see `exact_front`). `journal`
     is a file that keeps the study of this process alone; an unfinished one of the same problem and seed is
     continued. `storage` is a journal or an Optuna storage URL that several processes share. `evaluator`
-    measures designs for real (see `evaluators`). With either, trials are kept one by one as they are told.
+    measures designs for real (see `evaluators`), each in at most `timeout` seconds (see `timeout`). With either,
+    trials are kept one by one as they are told.
     `heartbeat` are the seconds between a sharing process' signs of life (`shared.HEARTBEAT_SECONDS`).
     `on_progress(phase, done, total, note)` hears how far it is.
     """
     began = time.perf_counter()
     # What is missing is told before anything is computed.
     call = resolve(evaluator) if evaluator is not None else None
+    limited = timed(call, timeout) if call is not None else None
     where = storage or journal
     kept: optuna.storages.BaseStorage | None = None
     if storage is not None or call is not None:
@@ -123,7 +127,7 @@ def explore(
     run = _Run(problem, sampler, seed, exact, limits)
     wanted = len(exact.points) if sampler == "exact" else trials
     if kept is not None:
-        run.join(kept, where or "memory", call, storage is None)
+        run.join(kept, where or "memory", name_of(call) if call is not None else "", limited, storage is None)
         run.take_part(wanted, lambda done, total: hear("search", done, total))
         return run.result(time.perf_counter() - began)
     if journal is not None:
@@ -145,6 +149,7 @@ def evaluate_for(
     within: float = 0.0,
     most_evaluated: int | None = None,
     evaluator: Evaluator | str | None = None,
+    timeout: float | None = None,
     heartbeat: int | None = None,
     on_progress: Callable[..., Any] | None = None,
 ) -> int:
@@ -155,6 +160,7 @@ def evaluate_for(
     """
     hear = on_progress or (lambda phase, done, total, note="": None)
     call = resolve(evaluator) if evaluator is not None else None
+    limited = timed(call, timeout) if call is not None else None
     kept = open_storage(storage, heartbeat)
     known = _identity_in(kept, problem.name)
     sampler, seed = known.get("sampler", sampler), known.get("seed", seed)
@@ -164,9 +170,9 @@ def evaluate_for(
         if sampler == "exact"
         else make_shared(sampler, problem, seed, call is not None)
     )
-    shared = SharedStudy(
-        problem, chosen, kept, _identity(problem, sampler, seed, limits, call), call, storage
-    )
+    measured_by = name_of(call) if call is not None else ""
+    identity = _identity(problem, sampler, seed, limits, measured_by)
+    shared = SharedStudy(problem, chosen, kept, identity, limited, storage)
     return shared.work(trials, lambda done, total: hear("search", done, total))
 
 
@@ -179,14 +185,14 @@ def _identity_in(storage: optuna.storages.BaseStorage, name: str) -> dict[str, A
 
 
 def _identity(
-    problem: SearchProblem, sampler: str, seed: int, limits: Limits, evaluator: Evaluator | None = None
+    problem: SearchProblem, sampler: str, seed: int, limits: Limits, evaluator: str = ""
 ) -> dict[str, Any]:
     """What a study is of; another one of the same name is not continued."""
     found: dict[str, Any] = {"problem": dict(problem.fingerprint), "sampler": sampler, "seed": seed}
     if sampler == "exact" and any(limits.values()):
         # Where the enumeration ends decides which designs it hands out.
         found["enumeration"] = dict(limits)
-    return found if evaluator is None else {**found, "evaluator": name_of(evaluator)}
+    return {**found, "evaluator": evaluator} if evaluator else found
 
 
 class _Run:
@@ -245,14 +251,15 @@ class _Run:
         self,
         storage: optuna.storages.BaseStorage,
         where: str | Path,
+        measured_by: str,
         evaluator: Evaluator | None,
         alone: bool,
     ) -> None:
         """Join the study in a storage, `alone` or as one of many."""
         if self.sampler_name != "exact":
             self.sampler = make_shared(self.sampler_name, self.problem, self.seed, evaluator is not None)
-        self.evaluator = name_of(evaluator) if evaluator is not None else ""
-        identity = _identity(self.problem, self.sampler_name, self.seed, self.limits, evaluator)
+        self.evaluator = measured_by
+        identity = _identity(self.problem, self.sampler_name, self.seed, self.limits, measured_by)
         self.shared = SharedStudy(self.problem, self.sampler, storage, identity, evaluator, where, alone)
 
     def take_part(self, wanted: int, on_told: Callable[[int, int], Any]) -> None:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from explorer.budget import Budget, difference, dump, fingerprint, load, parse, starter
 from explorer.budget.grids import grid, length
 from explorer.budget.hardware import AcceleratorSpec
-from explorer.budget.readers import count, rate, share, size, whole, written_rate, written_size
+from explorer.budget.readers import count, duration, rate, share, size, whole, written_rate, written_size
 from explorer.catalog import Accelerator, accelerator, model
+from explorer.units import format_duration
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
 MINIMAL = """\
@@ -194,11 +195,26 @@ def test_bytes_read_back_exactly(value: float) -> None:
     assert rate(written_rate(value)) == value
 
 
+@given(st.floats(1e-3, 8e8) | st.integers(1, 5000).map(lambda n: n * 3600.0))
+def test_times_read_back_exactly(seconds: float) -> None:
+    assert duration(format_duration(seconds)) == seconds
+
+
+@pytest.mark.parametrize(
+    "written",
+    [True, None, "soon", "30 min", "0s", 0, -5, "-5m", "10001d", "1e999s", 1e300, 10**400, float("nan")],
+)
+def test_what_is_no_time_is_told_what_would_be(written: object) -> None:
+    with pytest.raises(ValueError, match="a time such as 90s, 30m, 12h or 2d"):
+        duration(written)
+
+
 @pytest.mark.parametrize(
     ("reader", "written", "value"),
     [(count, "7B", 7e9), (count, "300e9", 3e11), (count, "20k", 2e4), (count, 1e22, 1e22), (whole, "4k", 4000),
      (whole, 4e6, 4_000_000), (size, "80GiB", 80 * 2.0**30), (size, "24 GB", 24e9), (share, "5%", 0.05),
-     (rate, "400Gbit/s", 50e9), (rate, "3.35TB/s", 3.35e12)],
+     (rate, "400Gbit/s", 50e9), (rate, "3.35TB/s", 3.35e12), (duration, "30m", 1800), (duration, "1.5 h", 5400),
+     (duration, "90s", 90), (duration, 90, 90), (duration, "90", 90), (duration, "2d", 172_800)],
 )  # fmt: skip
 def test_readers(reader: object, written: object, value: float) -> None:
     assert reader(written) == value  # type: ignore[operator]

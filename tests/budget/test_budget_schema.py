@@ -59,7 +59,7 @@ def test_every_field_says_what_it_is() -> None:
 
 
 UNITS = re.compile(
-    r"[Tt]okens|bytes|FLOP|GPU|hours|days|[Ss]hare|watts|[Bb]its|parameters|[Ss]equences|layers?|heads|elements"
+    r"[Tt]okens|bytes|FLOP|GPU|seconds|hours|days|[Ss]hare|watts|[Bb]its|parameters|[Ss]equences|layers?|heads|elements"
     r"|[Dd]evices|units|[Dd]esigns|stages|Keys|Replicas|Price|[Rr]atio|over d_model|exponent|own unit|per doubling"
 )
 PURE = {".search.seed"}

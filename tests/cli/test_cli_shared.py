@@ -31,6 +31,12 @@ def extreme(design):
     seconds = (5e-324, 1e308, 1e-310, 1e-60, 1e60, design["step_seconds"])[len(calls) % 6]
     return {"step_seconds": seconds, "peak_allocated_bytes": seconds, "loss": (0.0, -1e60, 1e60, 2.5)[len(calls) % 4]}
 
+def hanging(design):
+    calls.append(design)
+    while len(calls) == 2:
+        pass
+    return {"step_seconds": design["step_seconds"]}
+
 def broken(design):
     raise ValueError("no <b>GPU</b>\\nno driver either")
 """
@@ -122,10 +128,43 @@ def test_measurements_beyond_all_sense_cost_their_trial_and_no_more(here: Path) 
     assert explore("report", "out", "--format", "svg", cwd=here).returncode == 0
 
 
+def test_an_evaluator_that_hangs_costs_its_trial_and_the_study_goes_on(here: Path) -> None:
+    (here / "budget.yaml").write_text(
+        BUDGET.replace("trials: 12", "trials: 4, evaluator_timeout: 1h"), "utf-8"
+    )
+    limited = (
+        "run",
+        "budget.yaml",
+        "-o",
+        "out",
+        "--evaluator",
+        "mine.py:hanging",
+        "--evaluator-timeout",
+        "1s",
+    )
+    done = explore(*limited, cwd=here)
+    assert done.returncode == 0, done.stderr
+    assert "1 trial failed; the first: the evaluator took longer than 1s, its timeout" in done.stdout
+    assert "evaluator_timeout: 1s" in (here / "out/budget.yaml").read_text("utf-8")
+    # The budget's own limit holds without the option, and another one is no other run.
+    again = explore("run", "budget.yaml", "-o", "out", "--evaluator", "mine.py:hanging", cwd=here)
+    assert again.returncode == 0, again.stderr
+    assert "evaluator_timeout: 1h" in (here / "out/budget.yaml").read_text("utf-8")
+    told = explore(*("worker", *limited[1:2], "--storage", "a.log", *limited[4:]), cwd=here)
+    assert told.returncode == 0, told.stderr
+    assert "told 4 trials" in told.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("--storage", "foo://bar"), "must be reachable"),
+        (("--evaluator-timeout", "1s"), "--evaluator-timeout limits an --evaluator, and none is given"),
+        (
+            ("--evaluator", "mine:train", "--evaluator-timeout", "soon"),
+            "--evaluator-timeout takes a time such as 90s",
+        ),
+        (("--evaluator", "mine:train", "--evaluator-timeout", "0s"), "above 0 and up to 10000d, got '0s'"),
         (("--storage", "sqlite:////no/such/folder/a.db"), "unable to open database file"),
         (("--storage", "grpc://localhost"), "grpc://host:port"),
         (("--storage", "budget.yaml"), "must be a study's journal"),

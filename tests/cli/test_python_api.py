@@ -92,6 +92,10 @@ def test_a_result_escapes_what_a_user_wrote(result: Result) -> None:
         ({"within": 2.0}, "within must be a share above 0 and up to 1, such as 0.05 or 5%, got 2.0"),
         ({"most_evaluated": 1.5}, "most_evaluated must be a whole number of at least 1, got 1.5"),
         ({"heartbeat": 0}, "heartbeat must be at least 1 (second), got 0"),
+        (
+            {"evaluator_timeout": "soon"},
+            "evaluator_timeout must be a time such as 90s, 30m, 12h or 2d, got 'soon'",
+        ),
         ({"evaluator": "train"}, "an evaluator is module:function or file.py:function, got 'train'"),
     ],
 )

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import optuna
+import program
 import pytest
-import storages
 from budgets import small
 from search_toy import Toy
 from search_worker import shared
@@ -60,26 +60,6 @@ def test_whole_runs_killed_at_random_moments_end_in_the_same_front(tmp_path, kin
     phases = {"opening", "enumerating", "asking", "telling", "storing", "trade", "evidence", "drawing"}
     assert sum(fell.values()) == KILLS
     assert KILLS < 50 or phases | {"writing"} <= set(fell)
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    """A database server of our own; its URL."""
-    try:
-        with storages.postgres() as url:
-            yield url
-    except storages.Missing as missing:
-        pytest.skip(str(missing))
-
-
-@pytest.fixture(scope="module")
-def proxy(postgres):
-    """A gRPC proxy before the database; its URL."""
-    try:
-        with storages.proxy(postgres) as url:
-            yield url
-    except storages.Missing as missing:
-        pytest.skip(str(missing))
 
 
 def test_runs_killed_at_every_change_of_what_they_keep_end_in_the_same_front(tmp_path, request):
@@ -181,3 +161,21 @@ def test_a_run_and_a_killed_worker_of_the_program_find_what_one_run_finds(postgr
     assert (tmp_path / "together/front.csv").read_bytes() == (tmp_path / "alone/front.csv").read_bytes()
     again = [t for t in study.get_trials(deepcopy=False) if "failed_trial" in t.system_attrs]
     assert [t.params for t in again] == [t.params for t in running]
+
+
+@pytest.mark.parametrize("where", ["postgres", "proxy"])
+def test_the_program_refuses_another_budget_on_a_database_in_one_line(request, tmp_path, where):
+    url, text = request.getfixturevalue(where), small(f"refused-{where}", 2, "random")
+    (tmp_path / "budget.yaml").write_text(text, "utf-8")
+    begun = program.explore("worker", "budget.yaml", "--storage", url, cwd=tmp_path)
+    assert begun.returncode == 0, begun.stderr
+    (tmp_path / "budget.yaml").write_text(text.replace("gpus: 8", "gpus: 16"), "utf-8")
+    for command in ("worker", "run"):
+        refused = program.explore(command, "budget.yaml", "--storage", url, cwd=tmp_path)
+        assert refused.returncode == 2
+        (line,) = refused.stderr.strip().splitlines()
+        assert (
+            "holds a study of another budget, so it cannot be continued: problem.hardware.gpus: 8 -> 16."
+            in line
+        )
+    assert not (tmp_path / "reports").exists()

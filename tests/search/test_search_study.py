@@ -1,6 +1,7 @@
 """Samplers and the driver: on the lattice, without repeats, the same again, taken up where it stopped."""
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +18,7 @@ from explorer.search.front import Objective
 from explorer.search.samplers import make
 from explorer.search.shared import open_storage
 from explorer.search.storage import journal_storage
-from explorer.search.study import explore
+from explorer.search.study import evaluate_for, explore
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -122,16 +123,19 @@ def test_a_journal_cut_short_is_taken_up_to_the_same_end(tmp_path, name, cut):
     assert set(told[0].constraints) == {"parameters"}
 
 
-@pytest.mark.parametrize("where", ["its own journal", "a shared journal", "sqlite"])
-def test_another_budget_does_not_continue_a_study_and_says_what_changed(tmp_path, where):
-    kept = {
-        "its own journal": {"journal": tmp_path / "a.log"},
-        "a shared journal": {"storage": str(tmp_path / "a.log")},
-        "sqlite": {"storage": f"sqlite:///{tmp_path}/a.db"},
-    }[where]
+@pytest.mark.parametrize("where", ["its own journal", "a shared journal", "sqlite", "postgres", "proxy"])
+def test_another_budget_does_not_continue_a_study_and_says_what_changed(tmp_path, where, request):
+    if where == "its own journal":
+        kept = {"journal": tmp_path / "a.log"}
+    elif where in ("postgres", "proxy"):
+        kept = {"storage": request.getfixturevalue(where)}
+    else:
+        kept = {"storage": f"sqlite:///{tmp_path}/a.db" if where == "sqlite" else str(tmp_path / "a.log")}
 
+    # A database holds the studies of other tests as well.
     def run(problem=None, trials=5, sampler="random", **given):
-        return explore(problem or Toy(), trials=trials, sampler=sampler, **kept, **given)
+        named = replace(problem or Toy(), name=f"changed-{where}")
+        return explore(named, trials=trials, sampler=sampler, **kept, **given)
 
     first = run()
     with pytest.raises(ExplorerError, match=r"limit: 2000000000.0 -> 1000000000.0"):
@@ -142,6 +146,10 @@ def test_another_budget_does_not_continue_a_study_and_says_what_changed(tmp_path
         run(sampler="auto")
     with pytest.raises(ExplorerError, match=r"evaluator: null -> .*slower"):
         run(evaluator=slower)
+    if "storage" in kept:
+        with pytest.raises(ExplorerError, match=r"limit: 2000000000.0 -> 1000000000.0") as error:
+            evaluate_for(Toy(limit=1e9, name=f"changed-{where}"), **kept, trials=5, sampler="random")
+        assert "\n" not in str(error.value)
     # More trials are the same study, continued; the first ones stay.
     more = run(trials=8)
     assert len(more.trials) == 8
