@@ -133,6 +133,13 @@ METRICS: dict[str, Metric] = {
 """Every metric by name, in the order tables show them."""
 
 
+AXES = (
+    "context_length", "loss", "n_params", "peak_device_bytes", "kv_cache_bytes", "serving_bytes", "n_tokens",
+    "tokens_per_second_per_gpu",
+)  # fmt: skip
+"""Metrics that a reader of a report may lay designs out by, beside the objectives."""
+
+
 def objectives() -> tuple[str, ...]:
     """The names that `objectives:` in a budget may use."""
     return tuple(METRICS)

@@ -14,6 +14,7 @@ from explorer.evidence.baseline import baseline
 from explorer.evidence.chosen import design_of, plan_of, plans_of, short_of
 from explorer.evidence.exports import exports, written
 from explorer.evidence.importance import importance
+from explorer.evidence.others import others
 from explorer.evidence.sensitivity import sensitivities
 from explorer.result import Evidence
 
@@ -27,8 +28,13 @@ __all__ = ["design_of", "gather", "plan_of", "written"]
 
 def gather(problem: Problem, setting: Setting, search: Search, picks: Mapping[str, int]) -> Evidence:
     """The evidence of a finished search; `picks` are rows of its front by name."""
+    import pandas as pd
+
     front = search.front
-    designs = {k: design_of(problem, row) for k, row in enumerate(front.to_dict("records"))}
+    fronts, inside = corpora.fronts(problem, setting), domain.inside(problem, setting)
+    beside = others(problem, search, fronts, inside)
+    rows = pd.concat([front, beside], ignore_index=True) if len(beside) else front
+    designs = {k: design_of(problem, row) for k, row in enumerate(rows.to_dict("records"))}
     chosen = designs[picks["best-loss"]]
     starts = [short_of(design) for design in designs.values() if design.staged_from]
     plans_of(problem, [*designs.values(), *starts])
@@ -42,9 +48,10 @@ def gather(problem: Problem, setting: Setting, search: Search, picks: Mapping[st
         model_anatomies=apart.models_apart(problem, float(front["n_params"].iloc[picks["best-loss"]])),
         sensitivities=sensitivities(problem, designs),
         outside=domain.outside(problem, front),
-        inside=domain.inside(problem, setting),
+        inside=inside,
         domain={f.name: getattr(problem.law.domain, f.name) for f in fields(problem.law.domain)},
-        corpus_fronts=corpora.fronts(problem, setting),
+        corpus_fronts=fronts,
         baseline=baseline(problem, setting),
-        exports=exports(problem, front),
+        exports=exports(problem, rows),
+        others=beside,
     )

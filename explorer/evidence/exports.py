@@ -1,12 +1,13 @@
-"""The files that train each design of the front, written once at run time so that a page can hand them out."""
+"""The files that train each design of any front, written once at run time so that a page can hand them out."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from explorer import formats
 from explorer.errors import Unsupported
-from explorer.evidence.chosen import design_of, plan_of
-from explorer.formats import TARGETS, write
+from explorer.evidence.chosen import design_of, plan_of, plans_of
+from explorer.formats import TARGETS, Export
 from explorer.units import format_bytes, format_loss
 
 if TYPE_CHECKING:
@@ -18,21 +19,17 @@ if TYPE_CHECKING:
 
 def written(problem: Problem, row: Any, target: str) -> str:
     """One design of a trials table, with its plan, in the format of `target`."""
-    return _file(row, target, *_with_plan(problem, row))
-
-
-def _with_plan(problem: Problem, row: Any) -> tuple[Design, Plan | None]:
     design = design_of(problem, row)
-    return design, plan_of(problem, design)
+    return formats.written(_export(problem, row, design, plan_of(problem, design)), target)
 
 
-def _file(row: Any, target: str, design: Design, plan: Plan | None) -> str:
+def _export(problem: Problem, row: Any, design: Design, plan: Plan | None) -> Export:
     remarks = (
         f"expected peak device memory: {format_bytes(float(row['peak_device_bytes']))} per GPU",
         f"expected throughput: {float(row['tokens_per_second_per_gpu']):,.0f} tokens/s per GPU",
-        f"predicted loss: {format_loss(row)} nats per token",
+        f"predicted loss: {format_loss(row)} nats per token on {problem.corpus.name}",
     )
-    return write(design, plan, target, n_tokens=float(row["n_tokens"]), remarks=remarks)
+    return Export.of(design, plan, float(row["n_tokens"]), remarks)
 
 
 def exports(problem: Problem, rows: pd.DataFrame) -> dict[str, Any]:
@@ -42,11 +39,16 @@ def exports(problem: Problem, rows: pd.DataFrame) -> dict[str, Any]:
     """
     lines: dict[str, int] = {}
     texts: dict[str, dict[str, list[int] | str]] = {target: {} for target in TARGETS}
-    for label, row in zip(rows.index, rows.to_dict("records"), strict=True):
-        design, plan = _with_plan(problem, row)
+    records = rows.to_dict("records")
+    designs = [design_of(problem, row) for row in records]
+    for label, row, design, plan in zip(
+        rows.index, records, designs, plans_of(problem, designs), strict=True
+    ):
+        export: Export | None = None
         for target, found in texts.items():
             try:
-                text = _file(row, target, design, plan)
+                export = export or _export(problem, row, design, plan)
+                text = formats.written(export, target)
             except Unsupported as reason:
                 found[str(label)] = str(reason)
                 continue

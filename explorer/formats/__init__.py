@@ -15,7 +15,7 @@ from explorer.formats import huggingface, megatron, nanogpt, torchtitan
 from explorer.formats.export import Export
 from explorer.formats.huggingface import model_types
 
-__all__ = ["TARGETS", "model_types", "named", "read", "write"]
+__all__ = ["TARGETS", "Export", "model_types", "named", "read", "write", "written"]
 
 TARGETS = {
     "hf": "config.json",
@@ -100,10 +100,17 @@ def write(
     """
     if target not in TARGETS:
         raise UnknownName("export target", target, TARGETS)
-    export = Export.of(design, plan, n_tokens, remarks)
-    if target == "hf":
-        return _config_json(export)
-    writers = {"megatron": megatron.write, "torchtitan": torchtitan.write, "nanogpt": nanogpt.write}
+    return written(Export.of(design, plan, n_tokens, remarks), target)
+
+
+def written(export: Export, target: str) -> str:
+    """The text of one of `TARGETS` for an export that was put together before."""
+    writers = {
+        "hf": _config_json,
+        "megatron": megatron.write,
+        "torchtitan": torchtitan.write,
+        "nanogpt": nanogpt.write,
+    }
     return writers[target](export)
 
 

@@ -67,6 +67,8 @@ class Export:
 
 def lacking(wanted: Design, found: Design) -> str:
     """The fields in which `found` is not what was wanted, and what to set instead; empty where none differs."""
+    if found == wanted:
+        return ""
     names = [f.name for f in fields(Design) if getattr(found, f.name) != getattr(wanted, f.name)]
     if not names:
         return ""

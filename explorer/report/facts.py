@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from explorer.result import Result
 
 PICK_LABELS = {"best-loss": "lowest loss", "knee": "knee", "longest": "longest context"}
-COUNTED = ("n_heads", "n_kv_heads", "d_head", "d_ff", "ffn", "vocab_size", "attention")
 BINDING = 0.99
 """A limit used to at least this share is said to bind."""
 
@@ -63,6 +62,13 @@ class Facts:
     def elsewhere(self) -> tuple[str, ...]:
         """The corpora but the asked one."""
         return tuple(name for name in self.corpora if name != self.corpus)
+
+    @cached_property
+    def others(self) -> pd.DataFrame:
+        """Designs on another front than the run's that are taken apart and have files, as those of the front."""
+        evidence = self.result.evidence
+        found = evidence.others if evidence is not None else None
+        return self.result.trials.iloc[:0] if found is None else found
 
     @cached_property
     def proven(self) -> tuple[str, ...]:

@@ -176,6 +176,7 @@ def _state(facts: Facts) -> dict[str, Any]:
             "order": anatomy.order_of(facts),
             "most": anatomy.MOST_PARTS,
             "models": anatomy.embedded(facts)[1],
+            "taken": len(facts.result.front) + len(facts.others),
         }
         exports = files.packed(evidence.exports)
     return {
@@ -188,7 +189,7 @@ def _state(facts: Facts) -> dict[str, Any]:
 
 
 def _beside(facts: Facts) -> dict[str, pd.DataFrame]:
-    """Tables of the page that no chart is drawn from as it opens: every design of the front taken apart."""
+    """Tables of the page that no chart is drawn from as it opens: every design of any front taken apart."""
     evidence = facts.result.evidence
     found: dict[str, pd.DataFrame] = {}
     if evidence is not None and len(evidence.anatomies):
@@ -200,13 +201,9 @@ def _beside(facts: Facts) -> dict[str, pd.DataFrame]:
 
 def _axes(facts: Facts) -> list[dict[str, Any]]:
     """Axes a reader may choose for the front: every objective, and the figures that people ask about."""
-    from explorer.catalog.metrics import METRICS
+    from explorer.catalog.metrics import AXES, METRICS
 
-    offered = (
-        "context_length", "loss", "n_params", "peak_device_bytes", "kv_cache_bytes", "serving_bytes", "n_tokens",
-        "tokens_per_second_per_gpu",
-    )  # fmt: skip
-    names = dict.fromkeys([facts.x.name, facts.y.name, *(m.name for m, _ in facts.objectives), *offered])
+    names = dict.fromkeys([facts.x.name, facts.y.name, *(m.name for m, _ in facts.objectives), *AXES])
     table = facts.result.front
     return [
         {"column": axes.column(METRICS[n]), "title": axes.title(METRICS[n]), "label": METRICS[n].label,

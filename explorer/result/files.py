@@ -98,7 +98,7 @@ def _load(folder: Path) -> Result:
     evidence = data["evidence"]
     if evidence is not None:
         for name in (
-            "plane", "sweep", "models", "importance", "sensitivities", "anatomies", "model_anatomies",
+            "plane", "sweep", "models", "importance", "sensitivities", "anatomies", "model_anatomies", "others",
         ):  # fmt: skip
             if evidence.get(name) is not None:
                 evidence[name] = pd.DataFrame(evidence[name])

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from explorer.result.search import SearchSummary
 
 
+def design_columns(table: pd.DataFrame) -> list[str]:
+    """The columns that tell one design of a table from another."""
+    sizes = ("context_length", "d_model", "n_layers", "n_heads", "n_kv_heads", "d_head", "d_ff", "vocab_size")
+    return [c for c in (*sizes, "ffn", "attention", "staged_from", "staged_share") if c in table]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """What the report draws beside the trials: one record per chart, computed once."""
@@ -30,9 +36,10 @@ class Evidence:
     """The best design over context lengths, long form: `context_length`, `quantity` (`memory_bytes`,
     `flops_per_token`, `seconds_per_token`), `part`, `value`."""
     anatomies: pd.DataFrame
-    """The rows of the front (`key`) taken apart at full context (`stage` is `full`), staged designs also at their
-    short window (`short`): `context_length`, then a column per part: `memory: …` in bytes per GPU, `flops: …` in
-    model FLOPs per training token, `time: …` in seconds per token of the whole job."""
+    """The rows of the front (`key`), and after them those of `others`, taken apart at full context (`stage` is
+    `full`), staged designs also at their short window (`short`): `context_length`, then a column per part:
+    `memory: …` in bytes per GPU, `flops: …` in model FLOPs per training token, `time: …` in seconds per token of
+    the whole job."""
     models: pd.DataFrame
     """Published models near the budget: `name`, `context_length`, `d_model`, `n_layers`, `n_params`."""
     importance: pd.DataFrame
@@ -44,7 +51,7 @@ class Evidence:
     """Published models taken apart as `anatomies` are, `key` their name, at their own context under the budget's
     hardware."""
     sensitivities: pd.DataFrame | None = None
-    """What 10% more of a lever does around each row of the front: `row`, `lever`, `low` and `high` (the
+    """What 10% more of a lever does around each row of the front and of `others`: `row`, `lever`, `low` and `high` (the
     neighbours compared), `loss` and `loss_same_tokens` (nats/token), `memory`, `hours`, `tokens` (shares)."""
     outside: tuple[tuple[str, ...], ...] = ()
     """Per row of the front, the quantities of the law outside what it was fitted on."""
@@ -58,8 +65,11 @@ class Evidence:
     baseline: dict[str, Any] | None = None
     """The named baseline at its own shape and context under the same limits; a row as the front's."""
     exports: dict[str, Any] = field(default_factory=dict)
-    """`lines`, `names` (target → file name) and `texts`: target → row of the front (as text) → the numbers of
-    its lines, or why the target cannot express it."""
+    """`lines`, `names` (target → file name) and `texts`: target → row of the front, and after them of `others` (as
+    text) → the numbers of its lines, or why the target cannot express it."""
+    others: pd.DataFrame | None = None
+    """Designs that are on another front than the run's, whichever corpus and axes a reader chooses; rows as the
+    trials', numbered on from the front's last."""
 
 
 @dataclass(frozen=True, kw_only=True)

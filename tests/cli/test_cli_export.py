@@ -43,7 +43,7 @@ def test_every_pick_reads_back_with_its_plan(target: str, pick: str, one_node: P
     assert design.context_length == row["context_length"]
     assert format_bytes(1008 * 2**20) == "1008 MiB"
     assert f"expected peak device memory: {format_bytes(float(row['peak_device_bytes']))} per GPU" in text
-    assert f"predicted loss: {format_loss(row)} nats per token" in text
+    assert f"predicted loss: {format_loss(row)} nats per token on books" in text
     assert f"expected throughput: {row['tokens_per_second_per_gpu']:,.0f} tokens/s per GPU" in text
     told = plan(target, text)
     round_ = row["data_parallel"] * row["micro_batch"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,10 @@ from explorer.claims.records import (
     Variant,
     Verdict,
 )
+from explorer.evidence.others import others
 from explorer.report.figures.designs import MOST_ROWS
 from explorer.result import Evidence, Result, SearchSummary
+from explorer.search.front import Objective
 
 GIB = 2.0**30
 AMPLITUDES = {"short": 0.0, "web": 0.45, "books": 0.9, "code": 2.5}
@@ -218,7 +221,7 @@ def make_result(
             + [f"loss{k}_{q}" for k in ("", *(f"_{name}" for name in AMPLITUDES)) for q in ("p05", "p50", "p95")]
         ].reset_index(drop=True),
         sweep=make_sweep(front.iloc[best]),
-        anatomies=anatomies({k: row for k, (_, row) in enumerate(front.iterrows())}),
+        anatomies=pd.DataFrame(),
         models=pd.DataFrame(
             [
                 ("llama-2-7b", 4096, 4096, 32, 6_738_415_616), ("llama-3-8b", 8192, 4096, 32, 8_030_261_248),
@@ -249,12 +252,22 @@ def make_result(
         every[every["feasible"] & (every["context_length"] < 8_192)].sort_values("loss").iloc[0].to_dict()
     )
     elsewhere = {k: every.assign(loss=every[f"loss_{k}"]) for k in AMPLITUDES if k != corpus}
+    fronts = {k: front_of(t) for k, t in elsewhere.items()}
+    cloud = sample(n_cloud) if n_cloud else trials.iloc[:0]
+    searched = SimpleNamespace(front=front, trials=trials, exact_front=exact, cloud=cloud)
+    asked = SimpleNamespace(
+        objectives=[Objective("loss", "minimize"), Objective("context_length", "maximize")]
+    )
+    beside = others(asked, searched, fronts, {"context": inside})  # type: ignore[arg-type]
+    taken = pd.concat([front, beside], ignore_index=True)
     evidence = replace(
         evidence,
+        others=beside,
+        anatomies=anatomies({k: row for k, (_, row) in enumerate(taken.iterrows())}),
         sensitivities=pd.DataFrame(
             [
                 (k, lever, low, high, -0.002 / (place + 1), -0.01 / (place + 1), 0.02 * (place + 1), 0.04 * (place + 1), -0.03)
-                for k in range(len(front))
+                for k in range(len(taken))
                 for place, (lever, low, high) in enumerate(
                     [("context_length", 4096, 8192), ("d_model", 2048, 3072), ("n_layers", 30, 32)]
                 )
@@ -264,24 +277,24 @@ def make_result(
         outside=tuple(("context_length", "n_tokens") if k == best else () for k in range(len(front))),
         inside={"context": {**inside, "outside": ["n_tokens"]}},
         domain={"context_length": (512, 2_048), "n_tokens": (8.1e8, 3.2e11), "n_params": (5.7e7, 1.62e10)},
-        corpus_fronts={k: front_of(t) for k, t in elsewhere.items()},
+        corpus_fronts=fronts,
         baseline={
             **table({"context_length": [4096], "d_model": [4096], "n_layers": [32]}, corpus).iloc[0].to_dict(),
             "name": "llama-2-7b", "outside": [], "same_vocabulary": True,
         },
         exports={
-            "lines": ["{", *(f'  "n": {k}' for k in range(len(front))), "}", "# only here"],
+            "lines": ["{", *(f'  "n": {k}' for k in range(len(taken))), "}", "# only here"],
             "names": {"hf": "config.json", "nanogpt": "nanogpt.py"},
             "texts": {
-                "hf": {str(k): [0, k + 1, len(front) + 1] for k in range(len(front))},
-                "nanogpt": dict.fromkeys(map(str, range(len(front))), "nanogpt cannot express n_kv_heads = 8"),
+                "hf": {str(k): [0, k + 1, len(taken) + 1] for k in range(len(taken))},
+                "nanogpt": dict.fromkeys(map(str, range(len(taken))), "nanogpt cannot express n_kv_heads = 8"),
             },
         },
     )  # fmt: skip
     trade = make_trade(corpus)
     return Result(
         budget=make_budget(name, corpus), trials=trials, front=front, exact_front=exact,
-        cloud=sample(n_cloud) if n_cloud else trials.iloc[:0],
+        cloud=cloud,
         picks={"best-loss": best, "longest": longest, "knee": len(front) // 2},
         search=make_search(front), claims=make_claims(), trade=trade, verdict=make_verdict(trade),
         evidence=evidence, nearest=trials.iloc[:0],

@@ -205,6 +205,45 @@ def test_another_corpus_moves_front_and_verdict(opened: Opened) -> None:
     assert opened.errors == []
 
 
+@pytest.mark.parametrize("name", ["report.html", "long.html"])
+def test_every_design_of_every_front_is_taken_apart_and_has_its_file(
+    browser: Any, folder: Path, name: str
+) -> None:
+    one = Opened(browser, folder / name)
+    page = one.page
+    # What the page says of each design that its table lists, whichever front is drawn.
+    listed = """() => { const more = document.querySelector('#more');
+        while (!more.hidden) more.click();
+        return [...document.querySelectorAll('#front-table tbody tr')].map((line) => { const input = line.querySelector('input');
+            input.checked = false; input.click();
+            return [+line.dataset.id, [...line.querySelectorAll('td.num')].slice(0, 3).map((td) => td.textContent).join(),
+                document.querySelector('#apart-design').textContent.replaceAll('\u00a0', ' '), document.querySelector('#export-text').textContent,
+                document.querySelector('#not-apart').hidden, document.querySelector('[data-takeaway="anatomy-memory"]').textContent,
+                document.querySelector('[data-takeaway="near-cost"]').textContent.length > 20]; }); }"""
+    seen = set()
+    for corpus in ("books", "short", "web", "code"):
+        page.locator(f"input[name=corpus][value={corpus}]").check(force=True)
+        for x, y in (("context_length", "loss"), ("memory_gib", "loss"), ("n_params", "kv_gib")):
+            page.select_option("#axis-x", x)
+            page.select_option("#axis-y", y)
+            page.wait_for_timeout(200)
+            for number, shape, said, file, whole, memory, near in page.evaluate(listed):
+                seen.add(number)
+                c, d, layers = re.search(r"c = ([\d,]+) tokens, d = ([\d,]+), L = (\d+)", said).groups()  # type: ignore[union-attr]
+                assert shape == f"{c},{d},{layers}"
+                assert file == f'{{\n  "n": {number}\n}}\n'
+                assert whole
+                assert near
+                assert re.search(r"largest part is .*% of [\d.,]+ GiB per GPU", memory)
+    evidence = make_result().evidence
+    assert evidence is not None
+    assert evidence.others is not None
+    if name == "report.html":
+        assert max(seen) >= len(make_result().front)
+    assert one.errors == []
+    one.context.close()
+
+
 def test_other_axes_redraw_the_front(opened: Opened) -> None:
     page = opened.page
     page.select_option("#axis-x", "memory_gib")

