@@ -83,3 +83,11 @@ class SearchSummary:
         if self.gap is None:
             return f"not known to be close to the best possible: {decided}"
         return f"within {at_most(self.gap)} of the best possible: {decided}"
+
+    @property
+    def inside(self) -> str:
+        """How many designs the sampler looked at and weighed inside itself; empty for one that does neither."""
+        if not self.model_evaluations:
+            return ""
+        weighed = f"weighed {self.model_weighed:,} by closed forms"
+        return f"{self.sampler} looked at {self.model_evaluations:,} designs and {weighed}"

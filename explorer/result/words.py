@@ -25,8 +25,9 @@ def lines(result: Result) -> list[str]:
             f"(bias {a.bias:+.1%}, {a.spread:.1%} without it)"
             + (f"; corrected by earlier trials, by {a.corrected_error:.1%}" if a.n_corrected else "")
         )
+    inside = f"; {s.inside}" if s.inside else ""
     if s.evaluator:
-        said.append(f"{trials} measured by {s.evaluator}")
+        said.append(f"{trials} measured by {s.evaluator}{inside}")
         return said + _failed(result)
     said.append(
         f"{trials} reached {s.reached} of {s.measure}"
@@ -35,6 +36,7 @@ def lines(result: Result) -> list[str]:
             if s.proven
             else f"; the enumerated front is {s.closeness}"
         )
+        + inside
     )
     return said
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import optuna
 import pytest
 from program import ROOT, explore
 
+from explorer.result import load
 from explorer.search.crew import cores
 
 FILES = ("report.html", "trials.parquet", "front.csv", "summary.json", "budget.yaml", "journal.log")
@@ -34,6 +36,16 @@ def test_a_run_writes_its_files_and_its_answer(one_node: Path) -> None:
     best = summary["picks"]["best-loss"]
     assert best["n_params"] <= 8e9
     assert best["serving_bytes"] <= 24 * 2**30
+
+
+def test_the_last_sentence_says_what_the_sampler_did_inside_itself(one_node: Path) -> None:
+    result = load(one_node)
+    search = result.search
+    assert search.model_weighed > 0
+    said = f"; auto looked at {search.model_evaluations:,} designs and weighed {search.model_weighed:,} by closed forms"
+    assert result.lines()[-1].endswith(said)
+    other = replace(search, sampler="random", model_evaluations=0, model_weighed=0)
+    assert "looked at" not in replace(result, search=other).lines()[-1]
 
 
 def test_a_dashboard_finds_names_units_and_limits_in_the_journal(one_node: Path) -> None:
