@@ -13,6 +13,7 @@ from explorer.budget.fields import (
     BytesPerSecond,
     Count,
     Name,
+    Number,
     Rate,
     Section,
     Share,
@@ -50,6 +51,8 @@ class AcceleratorSpec(Section):
     """Streaming multiprocessors or compute units."""
     tdp_watts: Amount | None = None
     """Board power, watts; no energy is given without it."""
+    context_bytes: Number | None = None
+    """What its driver's context takes of the memory outside any allocator, bytes; default: CUDA's. A CPU has none: 0."""
     source: Name = "given in the budget"
     """Where the figures come from."""
 

@@ -94,6 +94,8 @@ class Accelerator:
     """Board power; None where the vendor publishes none."""
     n_units: int
     """Streaming multiprocessors or compute units."""
+    context_bytes: float | None = None
+    """What the driver's context takes of the memory outside any allocator; None is CUDA's, a CPU has none."""
     source: dict[str, str] = field(default_factory=dict)
     """Where each figure comes from."""
     notes: str = ""
@@ -184,6 +186,8 @@ def accelerator_from(row: Mapping[str, Any], where: str = "accelerator") -> Acce
     values["peak_flops"] = {k: float(v) for k, v in values["peak_flops"].items()}
     tdp = values.setdefault("tdp_watts", None)
     values["tdp_watts"] = None if tdp is None else float(tdp)
+    context = values.setdefault("context_bytes", None)
+    values["context_bytes"] = None if context is None else float(context)
     if isinstance(values.get("source"), str):
         values["source"] = dict.fromkeys((*_POSITIVE, "peak_flops", "tdp_watts", "n_units"), values["source"])
     return Accelerator(**values)
@@ -214,6 +218,10 @@ def _mistakes(row: Mapping[str, Any], where: str) -> list[str]:
     for key, value in numbers:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
             lines.append(f"{where}: {key}: a positive number, got {value!r}")
+    context = row.get("context_bytes")
+    whole = isinstance(context, int | float) and not isinstance(context, bool)
+    if context is not None and not (whole and 0 <= context < float("inf")):
+        lines.append(f"{where}: context_bytes: a number of at least 0, got {context!r}")
     for key in ("gpus_per_node", "n_units"):
         if isinstance(row.get(key), float) and not row[key].is_integer():
             lines.append(f"{where}: {key}: a whole number, got {row[key]!r}")

@@ -183,7 +183,7 @@ class _Lines:
             none = np.empty((possible.shape[0], 0))
             return cls(none, none, none, none[0], index, index, [])
         outside, per_layer = (part.flat(line, index.size) for line in step_line(design, plan, hardware))
-        room = (limit - outside_allocator_bytes(plan)) / RESERVED_PER_ALLOCATED
+        room = (limit - outside_allocator_bytes(plan, hardware.accelerator)) / RESERVED_PER_ALLOCATED
         instants = list(stage_instants(design, plan).values())
         deepest: Num = np.inf
         for instant in instants:
@@ -324,7 +324,8 @@ def _planned(
             chosen = plan.with_(**some, global_batch=batch.reshape(-1)[chunk])
             rows = _rows(design, seconds.shape, chunk)
             peak.reshape(-1)[chunk], reserved.reshape(-1)[chunk] = peaks_bytes(rows, chosen)
-    device = reserved + outside_allocator_bytes(setting.plan.with_(data_parallel=hardware.n_gpus))
+    laid_out = setting.plan.with_(data_parallel=hardware.n_gpus)
+    device = reserved + outside_allocator_bytes(laid_out, hardware.accelerator)
     return Planned(
         step_seconds=seconds,
         seconds_per_token=seconds / (batch * design.context_length),

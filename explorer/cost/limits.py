@@ -154,7 +154,7 @@ def _training(design: Design, plan: Plan, layout: str, hardware: Hardware, limit
         return design.with_(context_length=context), plan.with_(micro_batch=micro_batch, global_batch=batch)
 
     def fits(context: int, micro_batch: int) -> bool:
-        return bool(memory(*sized(context, micro_batch)).peak_device_bytes <= limit)
+        return bool(memory(*sized(context, micro_batch), hardware.accelerator).peak_device_bytes <= limit)
 
     def speed(context: int | None, micro_batch: int | None) -> float | None:
         if not context or not micro_batch:
@@ -193,7 +193,7 @@ def _training(design: Design, plan: Plan, layout: str, hardware: Hardware, limit
 
 def _serving(design: Design, form: Format, tensor_parallel: int, hardware: Hardware, limit: float) -> Limit:
     """Weights split over a replica's GPUs, the cache over at most as many as there are key-value heads."""
-    beside = outside_allocator_bytes(Plan(tensor_parallel=tensor_parallel))
+    beside = outside_allocator_bytes(Plan(tensor_parallel=tensor_parallel), hardware.accelerator)
     replicas = hardware.n_gpus // tensor_parallel
 
     def held(context: int, batch: int) -> tuple[float, float]:

@@ -190,12 +190,12 @@ def _effects(problem: Problem, three: _Three) -> dict[str, FloatArray]:
     share = designs.staged_share if short is not None else 1.0
     seconds = share * _seconds(problem, constant, plan)
     per_token = share * flops(constant).train_per_token("causal")
-    memory = peak_device_bytes(constant, plan)
+    memory = peak_device_bytes(constant, plan, problem.hardware.accelerator)
     if short is not None:
         start = short_of(designs)
         seconds = seconds + (1 - share) * _seconds(problem, start, short)
         per_token = per_token + (1 - share) * flops(start).train_per_token("causal")
-        memory = np.maximum(memory, peak_device_bytes(start, short))
+        memory = np.maximum(memory, peak_device_bytes(start, short, problem.hardware.accelerator))
     tokens = column(
         np.minimum.reduce([column(v) for v in problem.tokens_by_limit(seconds, per_token).values()])
     )

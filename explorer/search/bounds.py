@@ -290,7 +290,8 @@ def least_device_bytes(problem: Problem, design: Design) -> Num:
             held = np.maximum(held, instant.at(design.n_layers))
         modes.append(held)
     held = np.minimum.reduce(np.broadcast_arrays(*modes)) / problem.hardware.n_gpus
-    outside = outside_allocator_bytes(setting.plan.with_(data_parallel=problem.hardware.n_gpus))
+    laid_out = setting.plan.with_(data_parallel=problem.hardware.n_gpus)
+    outside = outside_allocator_bytes(laid_out, problem.hardware.accelerator)
     return RESERVED_PER_ALLOCATED * held * (1 - _ROUNDING) + outside
 
 

@@ -260,6 +260,7 @@ class _PlainPlans:
 
     def __init__(self, problem: Problem) -> None:
         self.setting, self.limit = problem.setting, problem.memory_limit_bytes
+        self.accelerator = problem.hardware.accelerator
         blocks = enumerate_plans(problem.setting, problem.hardware)
         numbers = np.stack([np.atleast_1d(getattr(blocks[0], name)) for name in NUMERIC], axis=1)
         column = dict(zip(NUMERIC, numbers.T, strict=True))
@@ -317,7 +318,7 @@ class _PlainPlans:
             plan = self._plan(template, rows[split], design)
             deep = np.asarray(design.n_layers) >= plan.pipeline_parallel
             laid_out = np.asarray(plan_is_possible(design, plan), dtype=bool) & deep
-            over = np.log2(np.asarray(peak_device_bytes(design, plan)) / self.limit)
+            over = np.log2(np.asarray(peak_device_bytes(design, plan, self.accelerator)) / self.limit)
             found.append(np.where(laid_out, np.clip(over, -MOST_DOUBLINGS, MOST_DOUBLINGS), MOST_DOUBLINGS))
         least: FloatArray = np.minimum.reduce(found[: self.n_least])
         return [least, *found]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.cost import memory, peak_device_bytes
+from explorer.catalog import accelerator
+from explorer.cost import Hardware, Setting, best_plan, limits, memory, peak_device_bytes
 from explorer.design import Design, Plan
+from explorer.units import GIB
 
 SIZES = ("context_length", "d_model", "n_layers", "vocab_size", "d_ff")
 PLANS = (
@@ -68,3 +72,33 @@ def test_one_design_equals_a_grid(plan: Plan, contexts: list[int], layers: list[
             one = memory(design(context=c, layers=depth), plan).peak_device_bytes
             assert many[i, k] == pytest.approx(one, rel=1e-12)
             assert lean[i, k] == pytest.approx(one, rel=1e-12)
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda p: f"{p.implementation}-{p.precision}-{p.recompute}")
+def test_what_lies_outside_the_allocator_is_the_devices_own(plan: Plan) -> None:
+    cuda = accelerator("h100-sxm-80gb")
+    bare = replace(cuda, context_bytes=0.0)
+    small = replace(cuda, context_bytes=1e9)
+    collectives = 1.45 * GIB if plan.n_gpus > 1 else 0.0
+    held = {}
+    for device, context in ((None, 0.47 * GIB), (cuda, 0.47 * GIB), (bare, 0.0), (small, 1e9)):
+        one = memory(design(), plan, device)
+        held[context] = one
+        assert one.peak_device_bytes - one.peak_reserved_bytes == pytest.approx(context + collectives, abs=1)
+        assert one.peak_device_bytes == peak_device_bytes(design(), plan, device)
+        assert any("context takes" in said for said in one.assumptions) == (context > 0)
+    assert held[0.0].peak_reserved_bytes == held[1e9].peak_reserved_bytes
+
+
+def test_without_a_context_what_the_device_has_holds_more() -> None:
+    cuda = accelerator("rtx-4090")
+    bare, shape = replace(cuda, context_bytes=0.0), design(context=512)
+    alone = Plan(micro_batch=1, global_batch=1)
+    limit = float(memory(shape, alone, bare).peak_device_bytes)
+    for device, fits in ((bare, True), (cuda, False)):
+        hardware = Hardware(accelerator=device)
+        setting = Setting(plan=alone, global_batch_tokens=512, fixed={"recompute": "none"})
+        assert bool(np.all(best_plan(shape, setting, hardware, limit).fits)) == fits
+        rows = limits(shape, alone, hardware, memory_limit_bytes=limit)
+        longest = next(row for row in rows if row.setting == "none").largest_context
+        assert (longest is not None and longest >= 512) == fits

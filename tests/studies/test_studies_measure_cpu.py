@@ -8,12 +8,17 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import pandas as pd
 import pytest
 from program import ROOT
 
 import explorer
-from explorer.cost import parameters
+from explorer.cost import memory, parameters
 from explorer.design import Design
+from explorer.evidence.apart import taken_apart
+from explorer.evidence.chosen import plan_of
+from explorer.search import Problem
+from explorer.search.exact import exact_front
 
 
 def load(name: str) -> ModuleType:
@@ -96,3 +101,22 @@ def test_a_run_takes_the_measured_step_and_memory(tmp_path: Path) -> None:
     # The day's tokens are those that the measured step allows.
     tokens_per_step = trials["global_batch"] * trials["context_length"]
     np.testing.assert_allclose(trials["n_tokens"], 24 * 3600 / trials["step_seconds"] * tokens_per_step)
+
+
+def test_a_cpu_keeps_no_context_of_a_driver() -> None:
+    problem = Problem(explorer.load(ROOT / "studies" / "measure_cpu.yaml"))
+    design = Design.of(512, 256, 4, n_heads=8, d_head=32, vocab_size=1024)
+    apart = taken_apart(problem, {0: design}).iloc[0]
+    assert apart["memory: context and buffers"] == 0
+    assert apart.filter(like="memory: ").sum() == pytest.approx(1.04 * _allocated(problem, design), rel=1e-9)
+    found = exact_front(problem)
+    table = pd.DataFrame(problem.columns(found.points))
+    assert (table["peak_device_bytes"] / table["peak_allocated_bytes"]).to_numpy() == pytest.approx(
+        1.04, rel=1e-9
+    )
+
+
+def _allocated(problem: Problem, design: Design) -> float:
+    plan = plan_of(problem, design)
+    assert plan is not None
+    return float(memory(design, plan).peak_allocated_bytes)

@@ -52,7 +52,7 @@ class Memory:
 def memory(design: Design, plan: Plan, accelerator: Accelerator | None = None) -> Memory:
     """Everything about the memory of one step of `design` under `plan`, with its instants by name.
 
-    `accelerator` may bring its own bytes outside the allocator; the default is an NVIDIA card's.
+    `accelerator` may bring its own context outside the allocator; the default is an NVIDIA card's.
     """
     state = Stages.of(design, plan)
     layers = state.layers
@@ -67,9 +67,9 @@ def memory(design: Design, plan: Plan, accelerator: Accelerator | None = None) -
         instants=moments,
         peak_allocated_bytes=allocated,
         peak_reserved_bytes=reserved,
-        peak_device_bytes=reserved + outside_allocator_bytes(plan),
+        peak_device_bytes=reserved + outside_allocator_bytes(plan, accelerator),
         ledger=state.ledger,
-        assumptions=_assumptions(plan, state),
+        assumptions=_assumptions(plan, state, accelerator),
     )
 
 
@@ -87,8 +87,8 @@ def peak_allocated_bytes(design: Design, plan: Plan) -> Num:
 
 
 def peak_device_bytes(design: Design, plan: Plan, accelerator: Accelerator | None = None) -> Num:
-    """What the device must hold: reserved bytes, CUDA context and communication buffers."""
-    return peak_reserved_bytes(design, plan) + outside_allocator_bytes(plan)
+    """What the device must hold: reserved bytes, its driver's context and communication buffers."""
+    return peak_reserved_bytes(design, plan) + outside_allocator_bytes(plan, accelerator)
 
 
 def peak_reserved_bytes(design: Design, plan: Plan) -> Num:
@@ -112,21 +112,29 @@ def _held(state: Stages) -> dict[str, Instant]:
     return {**state.moments, "loss, backward": held}
 
 
-def outside_allocator_bytes(plan: Plan) -> Num:
-    """CUDA context, and NCCL's buffers where there is more than one GPU."""
+def outside_allocator_bytes(plan: Plan, accelerator: Accelerator | None = None) -> Num:
+    """The context of the accelerator's driver (CUDA's by default), and NCCL's buffers where there is more than one GPU."""
     many = np.greater(plan.n_gpus, 1)
-    extra = CONTEXT_BYTES + NCCL_BYTES * many
+    extra = _context_bytes(accelerator) + NCCL_BYTES * many
     return extra if isinstance(extra, np.ndarray) and extra.ndim else float(extra)
 
 
-def _assumptions(plan: Plan, state: Stages) -> tuple[str, ...]:
+def _context_bytes(accelerator: Accelerator | None) -> float:
+    own = accelerator.context_bytes if accelerator is not None else None
+    return CONTEXT_BYTES if own is None else own
+
+
+def _assumptions(plan: Plan, state: Stages, accelerator: Accelerator | None) -> tuple[str, ...]:
     low, high = _OVERHEADS.reserved_range
     notes = [
         *state.ledger.assumptions,
         f"reserved is {RESERVED_PER_ALLOCATED} times allocated (published runs: {low:.2f} to {high:.2f})",
         "freed 16-bit logits stay reserved during the loss's backward pass",
-        f"the CUDA context takes {CONTEXT_BYTES / GIB:.2f} GiB outside the allocator",
     ]
+    context = _context_bytes(accelerator)
+    if context:
+        whose = "the CUDA" if context == CONTEXT_BYTES else "the driver's"
+        notes.append(f"{whose} context takes {context / GIB:.2f} GiB outside the allocator")
     if np.any(np.asarray(plan.n_gpus) > 1):
         notes.append(f"NCCL takes {NCCL_BYTES / GIB:.2f} GiB outside the allocator")
     return tuple(notes)
