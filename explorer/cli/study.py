@@ -192,6 +192,7 @@ def run(
         heartbeat=heartbeat,
     )
     _own_the_terminal()
+    _small_tables()
     for note in chosen.notes:
         say(f"note: {note}", quiet)
     folder = output or Path("reports") / chosen.name
@@ -273,6 +274,7 @@ def report(
     """Draw the report of a finished run again, from its files."""
     from explorer.pipeline import redraw
 
+    _small_tables()
     page, *charts = redraw(folder, _formats(formats))
     if as_json:
         print_json({"report": page, "charts": charts})
@@ -336,6 +338,13 @@ def _own_the_terminal() -> None:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _small_tables() -> None:
+    """Texts in tables as Python's own: a run has a few thousand, and Arrow's take longer to make and read."""
+    import pandas
+
+    pandas.set_option("mode.string_storage", "python")
 
 
 def _load(path: Path) -> Any:

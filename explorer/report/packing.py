@@ -48,16 +48,16 @@ def column(values: Any) -> dict[str, Any]:
     """One column of `packed`."""
     import pandas as pd
 
-    values = pd.Series(values)
-    numeric = pd.api.types.is_numeric_dtype(values)
+    numeric = getattr(values.dtype, "kind", "O") in "biuf"
     if numeric:
-        values = values.astype(float).where(np.isfinite(values.astype(float)))
+        values = np.asarray(values, dtype=np.float64)
+        values = np.where(np.isfinite(values), values, np.nan)
     codes, levels = pd.factorize(values)
     told = [float(f"{v:.7g}") if numeric else str(v) for v in levels]
     listed = {"levels": told, **_written(codes + 1)}
     if not numeric:
         return listed
-    counted = _counted(values.to_numpy(dtype=float))
+    counted = _counted(values)
     weight = len(listed["text"]) + sum(len(f"{v:.7g}") + 1 for v in levels)
     return counted if counted is not None and len(counted["text"]) <= weight else listed
 
