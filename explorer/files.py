@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import sys
@@ -94,7 +93,9 @@ def only_one(folder: Path) -> Iterator[None]:
 
 def to_json(value: Any) -> str:
     """`value` as indented JSON with a final newline; NaN and infinity become null."""
-    return json.dumps(plain(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    from pydantic_core import to_json as written
+
+    return written(plain(value), indent=2).decode() + "\n"
 
 
 def plain(value: Any) -> Any:
@@ -102,18 +103,24 @@ def plain(value: Any) -> Any:
 
     Records with a `to_dict`, dataclasses and numpy numbers and arrays are unfolded.
     """
+    kind = type(value)
+    # Most of what is written is one of these, and thousands of them.
+    if value is None or kind is str or kind is int or kind is bool:
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else None
+    if kind is list or kind is tuple:
+        return [plain(v) for v in value]
     if hasattr(value, "to_dict") and not isinstance(value, type):
         value = value.to_dict()
     if is_dataclass(value) and not isinstance(value, type):
         value = {f.name: getattr(value, f.name) for f in fields(value)}
     if hasattr(value, "tolist"):
-        value = value.tolist()
+        return plain(value.tolist())
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
     if isinstance(value, Path):
         return str(value)
     return value
