@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from explorer.design import Design, Plan
 from explorer.errors import ExplorerError, UnknownName
-from explorer.files import read_text
+from explorer.files import read_text, to_json
 from explorer.formats import huggingface, megatron, nanogpt, torchtitan
 from explorer.formats.export import Export
 from explorer.formats.huggingface import model_types
@@ -119,9 +119,9 @@ def _config_json(export: Export) -> str:
     # A config.json has no comments and describes no training; Transformers carries unknown keys along.
     notes: dict[str, Any] = {}
     if export.plan:
-        notes["plan"] = asdict(export.plan)
+        notes["plan"] = {f.name: getattr(export.plan, f.name) for f in fields(export.plan)}
     if export.steps:
         notes["steps"] = export.steps
     if export.remarks:
         notes["remarks"] = list(export.remarks)
-    return json.dumps(config | ({"explorer": notes} if notes else {}), indent=2) + "\n"
+    return to_json(config | ({"explorer": notes} if notes else {}))
