@@ -122,11 +122,15 @@ class Facts:
     def limits(self, row: Mapping[str, Any] | pd.Series[Any]) -> dict[str, float]:
         """Each limit → the share of it that a design uses; 1 is all of it."""
         return {
-            str(k).removeprefix("excess_"): 1 + float(row[k])
-            for k in self.result.trials.columns
+            k.removeprefix("excess_"): 1 + float(row[k])
+            for k in self._excesses
             # A plan either exists or not; no share of it is used.
-            if str(k).startswith("excess_") and row[k] == row[k] and (k != "excess_plan" or row[k] > 0)
+            if row[k] == row[k] and (k != "excess_plan" or row[k] > 0)
         }
+
+    @cached_property
+    def _excesses(self) -> list[str]:
+        return [str(k) for k in self.result.trials.columns if str(k).startswith("excess_")]
 
     def binding(self, row: Mapping[str, Any] | pd.Series[Any]) -> list[str]:
         """The limits a design uses up, the fullest first."""

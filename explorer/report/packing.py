@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from explorer.units import FloatArray
 
+    IntArray = np.ndarray[Any, np.dtype[np.int64]]
+
 DIGITS = "".join(chr(k) for k in range(33, 127) if chr(k) not in "\"\\&'<>")
 """Printable characters that neither JSON nor HTML escapes, by value."""
 SIGNIFICANT = 5e-8
@@ -53,43 +55,56 @@ def column(values: Any) -> dict[str, Any]:
         values = np.asarray(values, dtype=np.float64)
         values = np.where(np.isfinite(values), values, np.nan)
     codes, levels = pd.factorize(values)
+    codes += 1
+    if numeric and (counted := _counted(values)) is not None:
+        digits, listed = len(counted["text"]), len(codes) * _width(codes)
+        # A level takes two characters at least, so most need not be written out to be counted.
+        if digits <= listed + 2 * len(levels) or digits <= listed + sum(
+            len(f"{v:.7g}") for v in levels
+        ) + len(levels):
+            return counted
     told = [float(f"{v:.7g}") if numeric else str(v) for v in levels]
-    listed = {"levels": told, **_written(codes + 1)}
-    if not numeric:
-        return listed
-    counted = _counted(values)
-    weight = len(listed["text"]) + sum(len(f"{v:.7g}") + 1 for v in levels)
-    return counted if counted is not None and len(counted["text"]) <= weight else listed
+    return {"levels": told, **_written(codes)}
 
 
 def _counted(values: FloatArray) -> dict[str, Any] | None:
-    """Numbers as whole multiples of a power of ten; None where they are not, or need too many digits."""
+    """Numbers as whole multiples of a power of ten, the largest that does; None where none does, or they need too
+    many digits."""
     finite = np.isfinite(values)
-    known = values[finite]
-    for places in range(-12, 13):
-        scaled = known * 10.0**places
-        if np.abs(scaled).max(initial=0.0) > 2.0**52:
-            return None
-        if np.all(np.abs(scaled - np.rint(scaled)) <= SIGNIFICANT * np.abs(scaled)):
-            break
-    else:
+    scaled = values[finite] * _POWERS
+    whole = np.rint(scaled)
+    good = np.all(np.abs(scaled - whole) <= SIGNIFICANT * np.abs(scaled), axis=1)
+    small = np.abs(scaled).max(axis=1, initial=0.0) <= 2.0**52
+    if not (good & small).any():
         return None
-    low = np.rint(scaled).min() if len(scaled) else 0.0
+    at = int(np.argmax(good & small))
+    whole = whole[at]
+    low = whole.min() if len(whole) else 0.0
     codes = np.zeros(len(values), dtype=np.int64)
-    codes[finite] = (np.rint(scaled) - low + 1).astype(np.int64)
+    codes[finite] = (whole - low + 1).astype(np.int64)
     if codes.max(initial=0) >= len(DIGITS) ** MOST_WIDE:
         return None
-    return {"low": int(low), "places": places, **_written(codes)}
+    return {"low": int(low), "places": _PLACES[at], **_written(codes)}
+
+
+_PLACES = range(-12, 13)
+_POWERS = 10.0 ** np.array(_PLACES)[:, None]
+
+
+def _width(codes: IntArray) -> int:
+    """Digits of the largest code; none where all are 1."""
+    if len(codes) and (codes == 1).all():
+        return 0
+    most, width = int(codes.max(initial=0)), 1
+    while most >= len(DIGITS) ** width:
+        width += 1
+    return width
 
 
 def _written(codes: Any) -> dict[str, Any]:
-    """Codes in as few digits as the largest needs, the first digit of each counting most; none where all are 1."""
+    """Codes in as few digits as the largest needs, the first digit of each counting most."""
     codes = np.asarray(codes, dtype=np.int64)
-    if len(codes) and (codes == 1).all():
-        return {"width": 0, "text": ""}
-    base, width = len(DIGITS), 1
-    while codes.max(initial=0) >= base**width:
-        width += 1
+    base, width = len(DIGITS), _width(codes)
     places = base ** np.arange(width - 1, -1, -1)
     digits = np.frombuffer(DIGITS.encode("ascii"), dtype=np.uint8)
     text = digits[(codes[:, None] // places) % base].tobytes().decode("ascii")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from explorer.report import facts as f
 from explorer.report import words
 from explorer.report.facts import Facts
@@ -13,6 +15,8 @@ from explorer.units import QUANTILES
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from explorer.search.space import IntArray
 
 MOST_ROWS = 5_000
 """Designs a page embeds; more would make it heavy without showing more."""
@@ -79,11 +83,12 @@ def designs(facts: Facts) -> pd.DataFrame:
     table = pd.DataFrame(out)
     table["x"], table["y"] = table[axes.column(facts.x)], table[axes.column(facts.y)]
     out_of = {facts.corpus: result.exact_front, **elsewhere}
-    on = [_same(whole, out_of[name], keys).astype(int) * 2**k for k, name in enumerate(facts.proven)]
+    rows = _rows(whole, keys)
+    on = [_on(rows, out_of[name], keys) * 2**k for k, name in enumerate(facts.proven)]
     # One bit per corpus of `facts.proven`: on which of their exact fronts the design lies.
     table["proof"] = sum(on)
-    table["exact"] = _same(whole, result.exact_front, keys).astype(int)
-    table["inside"] = _same(whole, inside, keys).astype(int)
+    table["exact"] = _on(rows, result.exact_front, keys)
+    table["inside"] = _on(rows, inside, keys)
     return table
 
 
@@ -99,11 +104,11 @@ def thinned(whole: pd.DataFrame) -> pd.DataFrame:
     return whole.drop(index=broken.difference(broken[::step]))
 
 
-def _same(whole: pd.DataFrame, exact: pd.DataFrame, keys: list[str]) -> pd.Series[bool]:
-    """Which rows of `whole` are designs of the exact front."""
-    import pandas as pd
+def _on(whole: list[tuple[Any, ...]], front: pd.DataFrame, keys: list[str]) -> IntArray:
+    """1 for each row of `whole` (its keys) that is a design of `front`, else 0."""
+    known = set(_rows(front, keys)) if len(front) else set()
+    return np.array([row in known for row in whole], dtype=np.int64)
 
-    if not len(exact):
-        return pd.Series(False, index=whole.index)
-    known = pd.MultiIndex.from_frame(exact[keys])
-    return pd.Series(pd.MultiIndex.from_frame(whole[keys]).isin(known), index=whole.index)
+
+def _rows(table: pd.DataFrame, keys: list[str]) -> list[tuple[Any, ...]]:
+    return list(zip(*(table[key].tolist() for key in keys), strict=True))
