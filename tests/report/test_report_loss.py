@@ -14,15 +14,13 @@ import pandas as pd
 import pytest
 from program import explore
 from report_fixture import make_budget, make_result
-from test_report_browser import Opened, browser
+from test_report_browser import Opened
 from test_report_evidence import SPACE
 
 import explorer
 from explorer import pipeline, report
 from explorer.result import Result
 from explorer.units import QUANTILES, format_loss
-
-__all__ = ["browser"]
 
 COLUMNS = ["loss", *(f"loss_{q}" for q in QUANTILES)]
 BESIDE = r"\d\.\d{3} to \d\.\d{3}, median \d\.\d{3}"

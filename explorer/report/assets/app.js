@@ -100,7 +100,7 @@
     tip.style.top = `${event.clientY + box.height + 20 > innerHeight ? Math.max(4, event.clientY - box.height - 12) : event.clientY + 14}px`;
   };
 
-  const large = new Set(["front", "plane"]), LINK_MS = 80;
+  const large = new Set(["front", "plane"]), LINK_MS = 80, MANY = 80;
   const axisOf = (column) => state.axes?.find((a) => a.column === column) ?? { log: false, better: "minimize", label: column };
   const retitle = (spec) => {
     for (const side of ["x", "y"]) {
@@ -247,10 +247,11 @@
   };
 
   // ---- selection -------------------------------------------------------------------------------
-  // A drag sends an event per pixel; what is linked to it follows some times a second, and when it is let go.
-  let moved = null;
-  const brushed = (name) => { moved ??= { name, timer: setTimeout(follow, LINK_MS) }; };
-  const follow = () => {
+  // A drag sends an event per pixel; what is linked to it follows some times a second, a quarter of the time at most,
+  // and when it is let go.
+  let moved = null, took = 0;
+  const brushed = (name) => { moved ??= { name, timer: setTimeout(follow, Math.max(LINK_MS, 4 * took)) }; };
+  const follow = async () => {
     if (!moved) return;
     const { name, timer } = moved;
     clearTimeout(timer); moved = null;
@@ -258,17 +259,25 @@
     const keys = area ? Object.keys(area) : [];
     if (!keys.length) { if (now.from === name) select([], null); return; }
     const inside = table("designs").filter((r) => r.front && r.kind !== "baseline" && keys.every((k) => r[k] >= Math.min(...area[k]) && r[k] <= Math.max(...area[k])));
-    select(inside, name);
+    const began = performance.now();
+    await Promise.all(select(inside, name));
+    took = performance.now() - began;
   };
 
   const select = (rows, from) => {
     now.selected = new Set(rows.map((r) => r.id)); now.from = from;
     const on = rows.length > 0;
-    for (const name of ["front", "plane"]) if (views[name]) views[name].signal("dim", on || from !== null).data("selected", rows.map((r) => ({ ...r }))).runAsync();
+    const drawn = [];
+    for (const name of ["front", "plane"]) if (views[name]) drawn.push(views[name].signal("dim", on || from !== null).signal("many", rows.length > MANY).data("selected", rows.map((r) => ({ ...r }))).runAsync());
     const parallel = views.parallel;
-    if (parallel) parallel.signal("dim", on).data("parallel-selected", on ? rowsOf("parallel").filter((r) => now.selected.has(r.id)) : []).runAsync();
+    if (parallel) drawn.push(parallel.signal("dim", on).data("parallel-selected", on ? rowsOf("parallel").filter((r) => now.selected.has(r.id)) : []).runAsync());
     showTable();
-    const status = $("#selection");
+    tellSelection(rows, from);
+    return drawn;
+  };
+
+  const tellSelection = (rows, from) => {
+    const status = $("#selection"), on = rows.length > 0;
     if (!status) return;
     $("#clear").hidden = !on && from === null;
     if (!on) { status.textContent = from === null ? "Nothing is selected." : "The marked area holds no design of the front."; return; }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from explorer.search.space import IntArray
 
 MOST_ROWS = 5_000
-"""Designs a page embeds; more would make it heavy without showing more."""
+"""Designs a page embeds, unless more are on a front; others would make it heavy without showing more."""
 FIGURES = (
     "context_length", "d_model", "n_layers", "n_params", "n_tokens", "loss", "gpu_hours", "days",
     "tokens_per_second_per_gpu", "energy_kwh", "price",
@@ -51,7 +51,8 @@ def designs(facts: Facts) -> pd.DataFrame:
         result.cloud.assign(kind="cloud", front=0),
     ]
     whole = pd.concat([p for p in parts if len(p)], ignore_index=True)
-    whole = thinned(whole.drop_duplicates(subset=keys)).head(MOST_ROWS).reset_index(drop=True)
+    most = max(MOST_ROWS, len(result.front) + len(facts.others))
+    whole = thinned(whole.drop_duplicates(subset=keys)).head(most).reset_index(drop=True)
     if evidence is not None and evidence.baseline is not None:
         own = pd.DataFrame([evidence.baseline]).assign(kind="baseline", front=0)
         whole = pd.concat([whole, own.reindex(columns=whole.columns)], ignore_index=True)

@@ -76,7 +76,7 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         .mark_point(filled=True, size=32 if len(facts.result.front) <= CROWD else 8, color="@paper", clip=True, tooltip=ROW)
         .encode(x=x, y=y, shape=alt.Shape("staged:N", scale=alt.Scale(domain=[0, 1], range=["circle", "triangle-up"]), legend=None)),
         alt.Chart(alt.NamedData("selected"))
-        .mark_point(filled=False, size=150, color="@hot", strokeWidth=2.5, clip=True, tooltip=ROW)
+        .mark_point(filled=False, size=alt.expr("many ? 20 : 150"), color="@hot", strokeWidth=alt.expr("many ? 1.5 : 2.5"), clip=True, tooltip=ROW)
         .encode(x=x, y=y),
         source.transform_filter("datum.inside == 1")
         .mark_point(shape="diamond", size=110, color="@good", filled=False, strokeWidth=2, clip=True, tooltip=ROW)
@@ -109,7 +109,7 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
             f"Scatter plot of {len(designs):,} designs: {facts.y.label} ({axes.unit(facts.y)}) against "
             f"{facts.x.label} ({axes.unit(facts.x)}). {len(front)} designs form the front. {takeaway(facts)}"
         ),
-        spec=specify(layers, 400, dim=False, exactShown=two, yLow=y_low, yHigh=y_high),
+        spec=specify(layers, 400, dim=False, many=False, exactShown=two, yLow=y_low, yHigh=y_high),
         data={"designs": designs, "picks": picks(facts, designs), "selected": designs.iloc[:0]},
         table=table(facts),
         height=460,

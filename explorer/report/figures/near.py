@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import altair as alt
 
-from explorer.report import packing, words
+from explorer.report import words
 from explorer.report.chart import Chart, Table, specify
 from explorer.report.facts import Facts
 
@@ -26,7 +26,8 @@ def embedded(facts: Facts) -> pd.DataFrame:
     assert evidence is not None
     assert evidence.sensitivities is not None
     table = evidence.sensitivities
-    values = {name: packing.rounded(table[name]) for name in FIGURES}
+    # As many decimals as the page writes out: hundred-thousandths of a nat, thousandths of a percent.
+    values = {name: table[name].round(5) for name in FIGURES}
     # The page looks columns that begin with `loss_` up late: they are many, and seldom asked for.
     values["same_tokens"] = values.pop("loss_same_tokens")
     return table[["lever"]].assign(design=table["row"].astype(int), **values)

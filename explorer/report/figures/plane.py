@@ -92,7 +92,7 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         .encode(x=x, y=y)
         .add_params(alt.selection_interval(name="brush", zoom=False)),
         alt.Chart(alt.NamedData("selected"))
-        .mark_point(filled=False, size=160, color="@hot", strokeWidth=2.5, tooltip=front.ROW)
+        .mark_point(filled=False, size=alt.expr("many ? 20 : 160"), color="@hot", strokeWidth=alt.expr("many ? 1.5 : 2.5"), tooltip=front.ROW)
         .encode(x=x, y=y),
     ]  # fmt: skip
     return Chart(
@@ -109,7 +109,7 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
             f"line c = d, the line on which attention's quadratic FLOPs equal the rest, {len(models)} published "
             f"models and the front. {takeaway(facts, cells)}"
         ),
-        spec=specify(layers, 430, dim=False),
+        spec=specify(layers, 430, dim=False, many=False),
         data={
             "plane": cells, "lines": lines, "line_labels": labels_of(lines), "models": models,
             "model_labels": model_labels(models, c_span), "designs": designs, "selected": designs.iloc[:0],
