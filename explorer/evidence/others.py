@@ -28,17 +28,20 @@ def others(
     the law's domain, and of all that were looked at what is best along any two axes, on any corpus."""
     import pandas as pd
 
-    kept = [*fronts.values(), pd.DataFrame(list(inside.values()))]
-    looked_at = [search.trials, search.exact_front, search.cloud]
+    keys = design_columns(search.trials)
+    # Of a measured study a page shows the trials alone: what was not measured is no match for them.
+    known = [] if search.evaluator else [search.exact_front, search.cloud]
+    kept = [] if search.evaluator else [*fronts.values(), pd.DataFrame(list(inside.values()))]
     tables = [
-        search.front.assign(kept=False),
-        *(t.assign(kept=True) for t in kept),
-        *(t.assign(kept=False) for t in looked_at),
+        (search.front, False),
+        (search.trials, False),
+        *((t, True) for t in kept),
+        *((t, False) for t in known),
     ]
-    every = pd.concat([t for t in tables if len(t)], ignore_index=True)
-    every = every[every["feasible"].astype(bool)].drop_duplicates(
-        design_columns(search.trials), ignore_index=True
-    )
+    every = pd.concat([t.assign(kept=k) for t, k in tables if len(t)], ignore_index=True)
+    every = every[every["feasible"].astype(bool)]
+    every["kept"] = every.groupby(keys)["kept"].transform("any")
+    every = every.drop_duplicates(keys, ignore_index=True)
     keep = every["kept"].to_numpy(dtype=bool, copy=True)
     for points in _planes(problem, every):
         keep[nondominated(points)] = True

@@ -63,6 +63,11 @@ class Facts:
         """The corpora but the asked one."""
         return tuple(name for name in self.corpora if name != self.corpus)
 
+    @property
+    def measured(self) -> bool:
+        """Whether the trials were measured; the exact fronts are the model's and not to be drawn beside them."""
+        return bool(self.result.search.evaluator)
+
     @cached_property
     def others(self) -> pd.DataFrame:
         """Designs on another front than the run's that are taken apart and have files, as those of the front."""
@@ -151,6 +156,9 @@ class Facts:
     def inside(self) -> dict[str, dict[str, Any]]:
         """The best designs within the law's domain that are not the best design itself, by how far within."""
         evidence = self.result.evidence
+        if self.measured:
+            # They are the model's, and its losses follow from times that were not measured.
+            return {}
         keys = ("context_length", "d_model", "n_layers", "staged_from")
         best = tuple(float(self.best.get(k, 0) or 0) for k in keys)
         rows = dict(evidence.inside) if evidence is not None else {}

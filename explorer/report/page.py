@@ -183,7 +183,7 @@ def _state(facts: Facts) -> dict[str, Any]:
         "corpus": facts.corpus, "corpora": list(facts.corpora), "x": axes.column(facts.x), "y": axes.column(facts.y),
         "xBetter": facts.direction(facts.x), "yBetter": facts.direction(facts.y), "steps": list(plane.STEPS),
         "axes": _axes(facts), "apart": apart, "exports": exports, "objectives": [axes.column(m) for m, _ in facts.objectives],
-        "lattice": facts.result.search.n_lattice, "proven": list(facts.proven), "name": facts.name, "verdicts": sections.verdict_cards(facts),
+        "lattice": facts.result.search.n_lattice, "proven": list(facts.proven), "measured": facts.measured, "name": facts.name, "verdicts": sections.verdict_cards(facts),
         "picks": sections.pick_names(facts),
     }  # fmt: skip
 

@@ -254,7 +254,7 @@ def make_result(
     elsewhere = {k: every.assign(loss=every[f"loss_{k}"]) for k in AMPLITUDES if k != corpus}
     fronts = {k: front_of(t) for k, t in elsewhere.items()}
     cloud = sample(n_cloud) if n_cloud else trials.iloc[:0]
-    searched = SimpleNamespace(front=front, trials=trials, exact_front=exact, cloud=cloud)
+    searched = SimpleNamespace(front=front, trials=trials, exact_front=exact, cloud=cloud, evaluator="")
     asked = SimpleNamespace(
         objectives=[Objective("loss", "minimize"), Objective("context_length", "maximize")]
     )

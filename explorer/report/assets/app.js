@@ -144,7 +144,8 @@
 
   // ---- corpus and axes -------------------------------------------------------------------------
   const better = (direction, a, b) => direction === "maximize" ? a > b : a < b;
-  const ranked = (row) => row.ok && row.kind !== "baseline";
+  // Where designs were measured, those that were not are no match for them.
+  const ranked = (row) => row.ok && row.kind !== "baseline" && (!state.measured || row.kind === "front" || row.kind === "trial");
   // Designs taken apart come first; what is best along any two axes is among them, on every corpus.
   const taken = (row) => row.id < (state.apart?.taken ?? Infinity);
 
@@ -159,7 +160,7 @@
       row.x = row[now.x]; row.y = row[now.y]; row.front = 0;
       row.exact = bit >= 0 && (row.proof >> bit) & 1;
     }
-    const source = !objectives ? "page" : asked ? "run" : bit >= 0 ? "proof" : "page";
+    const source = !objectives ? "page" : asked ? "run" : bit >= 0 && !state.measured ? "proof" : "page";
     if (source === "run") for (const row of rows) row.front = row.first;
     else if (source === "proof") for (const row of rows) row.front = row.exact;
     else {
@@ -176,7 +177,7 @@
     const named = ok.filter((r) => r.inside || r.kind === "baseline").map((r) => scaled(r.y));
     const high = Math.max(2 * reach - low, levels[Math.floor(0.35 * (levels.length - 1))], ...named), span = high - low || 1;
     const ends = [plain(low - 0.14 * span), plain(high + 0.06 * span)].sort((a, b) => a - b);
-    return { rows, source, asked, drawn, low: ends[0], high: ends[1], line: drawn && state.objectives.length === 2 && bit >= 0 };
+    return { rows, source, asked, drawn, low: ends[0], high: ends[1], line: drawn && state.objectives.length === 2 && bit >= 0 && !state.measured };
   };
 
   const shapeOf = (r) => `c = ${whole.format(r.context_length)} tokens, d = ${whole.format(r.d_model)}, L = ${r.n_layers}`;
@@ -191,7 +192,7 @@
       const to = longest === best ? "" : `, the longest context c = ${whole.format(longest.context_length)} tokens at ${lossOf(longest)}`;
       return `Judged on ${now.corpus}, this is the exact front, proven over all ${whole.format(state.lattice)} designs. ${lowest}${to}.`;
     }
-    return `Among the ${whole.format(rows.length)} designs on this page, judged on ${now.corpus} by ${pair}, ${front.length} form the front. ${lowest}. This front was not searched for: it is read off what this run looked at.`;
+    return `Among the ${whole.format(rows.filter(ranked).length)} ${state.measured ? "measured" : "feasible"} designs on this page, judged on ${now.corpus} by ${pair}, ${front.length} form the front. ${lowest}. This front was not searched for: it is read off what this run looked at.`;
   };
 
   const rejudge = async (redraw) => {
@@ -201,7 +202,7 @@
     if (view) {
       view.signal("exactShown", found.line).signal("yLow", found.low).signal("yHigh", found.high)
         .data("designs", found.rows.map((r) => ({ ...r })))
-        .data("picks", own ? rowsOf("picks") : []);
+        .data("picks", own ? rowsOf("picks") : rowsOf("picks").filter((r) => r.kept).map((r) => ({ ...r, x: found.rows[r.id].x, y: found.rows[r.id].y })));
       await view.runAsync();
     }
     if (views.plane) {

@@ -43,7 +43,7 @@ def designs(facts: Facts) -> pd.DataFrame:
     inside = pd.DataFrame(list(facts.inside.values()))
     parts = [
         result.front.assign(kind="front", front=1),
-        facts.others.assign(kind="other", front=0),
+        facts.others.assign(kind=_kind(facts.others), front=0),
         result.trials.assign(kind="trial", front=0),
         result.exact_front.assign(kind="exact", front=0),
         *(t.assign(kind="exact", front=0) for t in elsewhere.values()),
@@ -91,6 +91,12 @@ def designs(facts: Facts) -> pd.DataFrame:
     table["exact"] = _on(rows, result.exact_front, keys)
     table["inside"] = _on(rows, inside, keys)
     return table
+
+
+def _kind(others: pd.DataFrame) -> Any:
+    """Trials have a number; what enumeration or the sampler knew has none."""
+    numbered = others["number"].notna() if "number" in others else others.index >= 0
+    return np.where(numbered, "trial", "other")
 
 
 def beside(rows: pd.DataFrame, loss: str) -> dict[str, Any]:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from explorer.report import facts as f
-from explorer.report import words
+from explorer.report import labels, words
 from explorer.report.chart import MOST_TABLE_ROWS, Chart, Table, specify
 from explorer.report.facts import Facts
 from explorer.report.figures import axes
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from explorer.units import FloatArray
 
 CROWD = 80
 """Designs of a front beyond which its marks are drawn small: with three objectives it has thousands."""
@@ -25,11 +27,8 @@ CROSS = "M-1,-1L1,1M1,-1L-1,1"
 """A mark that reads as struck out."""
 
 
-PLACES: tuple[dict[str, Any], ...] = (
-    {"dy": 17, "align": "right", "dx": 2}, {"dy": -15, "align": "right", "dx": 6},
-    {"dy": 17, "align": "left", "dx": 2}, {"dy": -15, "align": "right", "dx": 6},
-)  # fmt: skip
-"""Where a pick's name stands beside its mark: lowest loss, longest context, knee, others."""
+HEIGHT, PADDING = 440, 10
+"""Pixels: of the plot, and to spare at the ends of its horizontal axis."""
 
 
 def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
@@ -82,20 +81,19 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         .mark_point(shape="diamond", size=110, color="@good", filled=False, strokeWidth=2, clip=True, tooltip=ROW)
         .encode(x=x, y=y),
         *baseline(facts, x, y),
-        *(
-            names.transform_filter(f"datum.place == {place}").mark_text(**where, **label, **halo).encode(x=x, y=y, text=alt.Text("label:N"))
-            for place, where in enumerate(PLACES)
-            for halo in axes.HALO
-        ),
+        *(names.mark_text(**labels.MARK, **label, **halo).encode(x=x, y=y, text=alt.Text("label:N")) for halo in axes.HALO),
     ]  # fmt: skip
     front = facts.result.front
-    two = len(facts.objectives) == 2
+    # A measured study's own figures and the model's share no zero.
+    two = len(facts.objectives) == 2 and not facts.measured
     whole = (
         "exact front of the whole lattice" if facts.result.search.proven else "best front that was enumerated"
     )
     drawn = f"The dashed step is the {whole}. " if two else ""
     if facts.inside:
-        drawn += "Open diamonds are the best designs within the law’s domain. "
+        drawn += (
+            "Open diamonds are the best designs within the law’s domain, wholly or in context and schedule. "
+        )
     return Chart(
         name="front",
         title=f"What can be had: {facts.y.label.lower()} against {facts.x.label.lower()}",
@@ -109,8 +107,12 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
             f"Scatter plot of {len(designs):,} designs: {facts.y.label} ({axes.unit(facts.y)}) against "
             f"{facts.x.label} ({axes.unit(facts.x)}). {len(front)} designs form the front. {takeaway(facts)}"
         ),
-        spec=specify(layers, 400, dim=False, many=False, exactShown=two, yLow=y_low, yHigh=y_high),
-        data={"designs": designs, "picks": picks(facts, designs), "selected": designs.iloc[:0]},
+        spec=specify(layers, HEIGHT, dim=False, many=False, exactShown=two, yLow=y_low, yHigh=y_high),
+        data={
+            "designs": designs,
+            "picks": picks(facts, designs, y_low, y_high),
+            "selected": designs.iloc[:0],
+        },
         table=table(facts),
         height=460,
     )
@@ -129,22 +131,66 @@ def told(designs: pd.DataFrame) -> list[tuple[str, str, int | str]]:
     return [line for line in lines if line[0] in designs]
 
 
-def picks(facts: Facts, designs: pd.DataFrame) -> pd.DataFrame:
-    """The named designs of the front, with their labels."""
+def picks(facts: Facts, designs: pd.DataFrame, y_low: float, y_high: float) -> pd.DataFrame:
+    """What is named in the chart, and where the names stand: the picks, the best design within the law's domain, the
+    baseline (`kept` on every corpus, for it is on no front)."""
+    import numpy as np
     import pandas as pd
 
     columns = ["id", "context_length", "d_model", "x", "y"]
-    rows = designs[(designs["kind"] == "front") & designs["id"].isin(list(facts.picks))]
-    named = rows[columns].sort_values("x")
-    # The leftmost name goes below and left, the rightmost above, the others below and right.
-    place = [0, *([2] * (len(named) - 2)), 1][: len(named)] if len(named) > 1 else [1] * len(named)
-    named = named.assign(label=[facts.picks[i] for i in named["id"]], place=place)
-    inside = (
-        designs.loc[designs["kind"] == "inside", columns]
-        .head(1)
-        .assign(label="within the law’s domain", place=3)
+    named = designs[(designs["kind"] == "front") & designs["id"].isin(list(facts.picks))]
+    own = designs[designs["kind"] == "baseline"]
+    table = pd.concat(
+        [
+            named[columns].assign(label=[facts.picks[i] for i in named["id"]], kept=0),
+            *(_same(designs, row)[columns].assign(label=label, kept=0) for label, row in _inside(facts)),
+            own[columns].assign(label=_baseline_name(facts) if len(own) else "", kept=1),
+        ],
+        ignore_index=True,
     )
-    return pd.concat([named, inside], ignore_index=True) if len(inside) else named
+
+    def along(column: pd.Series[Any]) -> FloatArray:
+        values = column.to_numpy(dtype=float)
+        return np.log(values) if facts.x.scale == "log2" else values
+
+    ends = along(designs["x"])
+    low, span = float(ends.min()), float(ends.max() - ends.min()) or 1.0
+
+    def pixels(rows: pd.DataFrame) -> FloatArray:
+        x = PADDING + (along(rows["x"]) - low) / span * (labels.NARROWEST - 2 * PADDING)
+        return np.stack([x, HEIGHT * (y_high - rows["y"].to_numpy(dtype=float)) / (y_high - y_low)], axis=1)
+
+    marks = designs[(designs["front"] == 1) | (designs["inside"] == 1) | (designs["kind"] == "baseline")]
+    names = [
+        labels.Name(text=text, points=((float(x), float(y)),), offsets=labels.AROUND)
+        for text, (x, y) in zip(table["label"], pixels(table), strict=True)
+    ]
+    others = pixels(designs[designs["ok"] == 1])
+    places = labels.place(names, pixels(marks), labels.NARROWEST, HEIGHT, faint=others)
+    return table.assign(**labels.columns([p for p in places if p is not None]))
+
+
+def _inside(facts: Facts) -> list[tuple[str, dict[str, Any]]]:
+    """The best designs within the law's domain, wholly and in what is the reader's to choose, with their names."""
+    names = {"wholly": "within the law’s domain", "context": "c within the law’s domain"}
+    found = [(names[key], facts.inside[key]) for key in names if key in facts.inside]
+    return found[:1] if len(found) == 2 and found[0][1] == found[1][1] else found
+
+
+def _same(designs: pd.DataFrame, row: dict[str, Any]) -> pd.DataFrame:
+    """A design's row in the table of the page."""
+    found = designs[designs["inside"] == 1]
+    for key in ("context_length", "d_model", "n_layers"):
+        found = found[found[key] == float(row[key])]
+    return found.head(1)
+
+
+def _baseline_name(facts: Facts) -> str:
+    """The baseline's name without the path it was read from."""
+    evidence = facts.result.evidence
+    assert evidence is not None
+    assert evidence.baseline is not None
+    return Path(str(evidence.baseline["name"]).rstrip("/").removesuffix("/config.json")).name
 
 
 def directions(facts: Facts) -> str:
@@ -154,16 +200,15 @@ def directions(facts: Facts) -> str:
 
 
 def baseline(facts: Facts, x: alt.X, y: alt.Y) -> list[alt.Chart]:
-    """The named baseline as a square with its name."""
+    """The named baseline as a square."""
     evidence = facts.result.evidence
     if evidence is None or evidence.baseline is None:
         return []
     source = alt.Chart(alt.NamedData("designs")).transform_filter("datum.kind == 'baseline'")
-    name = Path(str(evidence.baseline["name"]).rstrip("/").removesuffix("/config.json")).name
-    return [
-        source.mark_point(shape="square", size=110, filled=True, color="@c3", stroke="@paper", opacity=1, clip=True, tooltip=ROW).encode(x=x, y=y),
-        source.mark_text(text=name, dx=10, align="left", fontSize=12.5, color="@ink", clip=True).encode(x=x, y=y),
-    ]  # fmt: skip
+    square = source.mark_point(
+        shape="square", size=110, filled=True, color="@c3", stroke="@paper", opacity=1, clip=True, tooltip=ROW
+    )
+    return [square.encode(x=x, y=y)]
 
 
 def window(ok: pd.DataFrame, direction: str) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 
 from explorer.report import facts as f
-from explorer.report import palette, words
+from explorer.report import labels, palette, words
 from explorer.report.chart import Chart, Table, specify
 from explorer.report.facts import Facts
 from explorer.report.figures import axes, front
@@ -18,16 +18,23 @@ from explorer.units import format_loss
 if TYPE_CHECKING:
     import pandas as pd
 
+    from explorer.units import FloatArray
+
 STEPS = (0.002, 0.005, 0.01, 0.03, 0.1, 0.3)
 """Edges of the colour classes, nats above the best; the first ones lie within seed noise (.01–.02)."""
 GRADES = (*(f"≤ {s:g}" for s in STEPS), f"> {STEPS[-1]:g}")
 MOST_CELLS = 4_000
+MOST_NAMED = 9
+"""Published models with a name."""
+HEIGHT, ROOMY = 430, 380.0
+"""Pixels: height of the plot, and its width from which models are named; tooltips name them on narrower ones."""
 
 
 def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
     """The best loss in every cell of the c × d plane."""
     cells = cells_of(facts)
     models, lines = models_of(facts, cells), lines_of(facts, cells)
+    front_rows = designs[designs["front"] == 1]
     c_span = [float(cells["c_low"].min()), float(cells["c_high"].max())]
     d_span = [float(cells["d_low"].min()), float(cells["d_high"].max())]
     x = alt.X(
@@ -67,7 +74,7 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         ),
         *(
             alt.Chart(alt.NamedData("line_labels"))
-            .mark_text(align="right", dx=-7, dy=1, fontSize=12, color="@ink", fontStyle="italic", clip=False, **halo)
+            .mark_text(**labels.MARK, fontSize=12, color="@ink", fontStyle="italic", clip=False, **halo)
             .encode(x=x, y=y, text=alt.Text("label:N"))
             for halo in axes.HALO
         ),
@@ -80,10 +87,8 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         ]),
         *(
             alt.Chart(alt.NamedData("model_labels"))
-            .transform_filter(f"datum.right == {int(right)}")
-            .mark_text(align="left" if right else "right", dx=9 if right else -9, fontSize=11.5, color="@ink", opacity=alt.expr(axes.ROOM), **halo)
+            .mark_text(**labels.MARK, fontSize=11.5, color="@ink", opacity=alt.expr(f"width < {ROOMY:g} ? 0 : 1"), **halo)
             .encode(x=x, y=y, text=alt.Text("label:N"))
-            for right in (True, False)
             for halo in axes.HALO
         ),
         alt.Chart(alt.NamedData("designs"))
@@ -109,10 +114,9 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
             f"line c = d, the line on which attention's quadratic FLOPs equal the rest, {len(models)} published "
             f"models and the front. {takeaway(facts, cells)}"
         ),
-        spec=specify(layers, 430, dim=False, many=False),
+        spec=specify(layers, HEIGHT, dim=False, many=False),
         data={
-            "plane": cells, "lines": lines, "line_labels": labels_of(lines), "models": models,
-            "model_labels": model_labels(models, c_span), "designs": designs, "selected": designs.iloc[:0],
+            "plane": cells, "lines": lines, **names_of(lines, models, front_rows, c_span, d_span), "models": models, "designs": designs, "selected": designs.iloc[:0],
         },
         table=table(facts, cells),
         height=500,
@@ -208,17 +212,81 @@ def lines_of(facts: Facts, cells: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["line", "label", "context_length", "d_model"])
 
 
-def labels_of(lines: pd.DataFrame) -> pd.DataFrame:
-    """Where lines are named: near their upper end."""
-    if not len(lines):
-        return lines
-    last = lines.groupby("line", sort=False).tail(1).copy()
-    first = lines.groupby("line", sort=False).head(1)
-    # One below the other, so that names do not meet on a narrow screen.
-    share = np.array([0.93, 0.8])[: len(last)]
-    for axis in ("context_length", "d_model"):
-        last[axis] = first[axis].to_numpy() ** (1 - share) * last[axis].to_numpy() ** share
-    return last
+def names_of(
+    lines: pd.DataFrame,
+    models: pd.DataFrame,
+    front_rows: pd.DataFrame,
+    c_span: list[float],
+    d_span: list[float],
+) -> dict[str, pd.DataFrame]:
+    """The names in the plane and where they stand: `line_labels` always, `model_labels` where the plot is ROOMY.
+
+    Models that share c and d share a name; those that would stand on another name have none.
+    """
+    import pandas as pd
+
+    def pixels(rows: pd.DataFrame, width: float) -> FloatArray:
+        x, y = (
+            np.log(rows[axis].to_numpy(dtype=float) / low) / np.log(high / low)
+            for axis, (low, high) in (("context_length", c_span), ("d_model", d_span))
+        )
+        return np.stack([width * x, HEIGHT * (1 - y)], axis=1)
+
+    def points(found: FloatArray) -> tuple[tuple[float, float], ...]:
+        return tuple((float(x), float(y)) for x, y in found)
+
+    along = [_along(line) for _, line in lines.groupby("line", sort=False)]
+    marks = pd.concat([models, front_rows])[["context_length", "d_model"]]
+    line_names = [
+        labels.Name(
+            text=str(line["label"].iloc[0]),
+            size=12,
+            offsets=labels.BESIDE,
+            points=points(pixels(line, labels.NARROWEST)),
+        )
+        for line in along
+    ]
+    strokes = [pixels(line, labels.NARROWEST) for line in along]
+    stand = labels.place(
+        line_names, np.concatenate([pixels(marks, labels.NARROWEST), *strokes]), labels.NARROWEST, HEIGHT
+    )
+    chosen = [
+        (name, line.iloc[[p.point]], p.offset)
+        for name, line, p in zip(line_names, along, stand, strict=True)
+        if p
+    ]
+    # On a wider plot they stand at the same points of their lines.
+    rooms = [labels.box(name, *points(pixels(line, ROOMY))[0], offset) for name, line, offset in chosen]
+    shared = models.sort_values("n_params", ascending=False).groupby(
+        ["context_length", "d_model"], sort=False
+    )["name"]
+    named = (
+        shared.agg(lambda n: n.iloc[0] + (f" +{len(n) - 1}" if len(n) > 1 else ""))
+        .rename("label")
+        .reset_index()
+    )
+    names = [
+        labels.Name(text=label, size=11.5, offsets=labels.BESIDE, points=(point,), optional=True)
+        for label, point in zip(named["label"], points(pixels(named, ROOMY)), strict=True)
+    ]
+    strokes = [pixels(line, ROOMY) for line in along]
+    places = labels.place(names, np.concatenate([pixels(marks, ROOMY), *strokes]), ROOMY, HEIGHT, rooms)
+    kept = [k for k, p in enumerate(places) if p][:MOST_NAMED]
+    line_labels = pd.concat([line for _, line, _ in chosen]) if chosen else lines
+    return {
+        "line_labels": line_labels.assign(**labels.columns([p for p in stand if p])),
+        "model_labels": named.iloc[kept].assign(**labels.columns([p for p in places if p][:MOST_NAMED])),
+    }
+
+
+def _along(line: pd.DataFrame) -> pd.DataFrame:
+    """Points along a line from its upper end, where its name looks best, to its lower one."""
+    import pandas as pd
+
+    shares = np.linspace(0.95, 0.05, 31)
+    ends = {axis: line[axis].to_numpy(dtype=float) for axis in ("context_length", "d_model")}
+    points = {axis: low ** (1 - shares) * high**shares for axis, (low, high) in ends.items()}
+    return pd.DataFrame({"line": line["line"].iloc[0], "label": line["label"].iloc[0], **points})
 
 
 def models_of(facts: Facts, cells: pd.DataFrame) -> pd.DataFrame:
@@ -237,24 +305,6 @@ def models_of(facts: Facts, cells: pd.DataFrame) -> pd.DataFrame:
     ].between(cells["d_low"].min(), cells["d_high"].max())
     columns = ["name", "context_length", "d_model", "n_layers", "n_params"]
     return models.loc[inside, columns].reset_index(drop=True)
-
-
-def model_labels(models: pd.DataFrame, span: list[float]) -> pd.DataFrame:
-    """One label per place: models that share c and d share it, and crowded places stay unnamed; names stand at
-    the right where the left would cut them off."""
-    import pandas as pd
-
-    rows: list[tuple[float, float, str]] = []
-    ordered = models.sort_values("n_params", ascending=False)
-    for (c, d), group in ordered.groupby(["context_length", "d_model"], sort=False):
-        close = any(abs(np.log2(c / a)) < 2.2 and abs(np.log2(d / b)) < 0.25 for a, b, _ in rows)  # type: ignore[operator]
-        if close or len(rows) >= 7:
-            continue
-        names = list(group["name"])
-        rows.append((float(c), float(d), names[0] + (f" +{len(names) - 1}" if len(names) > 1 else "")))  # type: ignore[arg-type]
-    frame = pd.DataFrame(rows, columns=["context_length", "d_model", "label"])
-    quarter = span[0] * (span[1] / span[0]) ** 0.25
-    return frame.assign(right=(frame["context_length"] < quarter).astype(int))
 
 
 def takeaway(facts: Facts, cells: pd.DataFrame) -> str:
