@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, cast
 
@@ -23,6 +23,8 @@ from explorer.units import FloatArray, Num
 # One column of the seeded table per uncertain quantity: fixing one leaves all others as they were.
 _COLUMNS = ("row", "s", "nu", "b", "delta", "recovery", "aspect", "kappa", "log_aspect", "drift")
 _LEVELS = (0.05, 0.5, 0.95)
+# Draws made at once: those who ask for fewer share them.
+_MADE = 300
 # Proposals per kept draw before giving up: a law that loses this many contradicts its own form.
 _PATIENCE = 64
 
@@ -48,6 +50,16 @@ class Posterior:
         """How many draws were kept."""
         return len(self.rows)
 
+    def first(self, n_draws: int) -> Posterior:
+        """The first draws alone, as if no more had been asked for."""
+        rows = self.rows[:n_draws]
+        return replace(
+            self,
+            coefficients=self.coefficients.take(slice(n_draws)),
+            rows=rows,
+            rejected_share=_rejected(rows),
+        )
+
 
 def posterior(
     law: Law | str,
@@ -69,7 +81,10 @@ def posterior(
     """
     if n_draws < 1:
         raise ExplorerError(f"n_draws must be at least 1, got {n_draws}")
-    return _posterior(find_law(law), find_corpus(corpus), n_draws, seed, aspect, nu, delta, region)
+    made = _posterior(
+        find_law(law), find_corpus(corpus), max(n_draws, _MADE), seed, aspect, nu, delta, region
+    )
+    return made if n_draws == made.n_draws else made.first(n_draws)
 
 
 @lru_cache(maxsize=64)
@@ -106,10 +121,15 @@ def _posterior(
         corpus=corpus,
         coefficients=proposed.take(rows),
         rows=rows,
-        rejected_share=float(1 - n_draws / (rows[-1] + 1)),
+        rejected_share=_rejected(rows),
         seed=seed,
         assumptions=_assumptions(law, corpus, aspect, nu, delta),
     )
+
+
+def _rejected(rows: np.ndarray[Any, np.dtype[np.int64]]) -> float:
+    """Share of the proposals up to the last that was kept that were not."""
+    return float(1 - len(rows) / (rows[-1] + 1))
 
 
 def interval(values: FloatArray, axis: int = 0) -> FloatArray:
