@@ -21,6 +21,14 @@ def read_text(path: str | Path) -> str:
     return Path(path).read_bytes().decode("utf-8-sig")
 
 
+def why(error: Exception) -> str:
+    """What a file could not be read for, on one line and without its name."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte 0x{error.object[error.start]:02x} at position {error.start:,}, which is no UTF-8 text"
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(said).split())
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees the old one or the new one, never half of it.
 
@@ -44,8 +52,7 @@ def write_bytes(path: Path, data: bytes) -> None:
             scratch.unlink(missing_ok=True)
     except (OSError, RuntimeError) as error:
         # Links in a circle are a RuntimeError.
-        reason = getattr(error, "strerror", None) or error
-        raise ExplorerError(f"{path}: must be a file that can be written, got: {reason}") from None
+        raise ExplorerError(f"{path}: must be a file that can be written, got: {why(error)}") from None
 
 
 def clear_scratch(folder: Path, names: Iterable[str]) -> None:
@@ -72,7 +79,8 @@ def only_one(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         held = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise ExplorerError(f"{folder}: must be a folder to write in, got: {error.strerror}") from None
+        got = "a file" if folder.exists() and not folder.is_dir() else why(error)
+        raise ExplorerError(f"{folder}: must be a folder to write in, got: {got}") from None
     try:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -44,7 +44,8 @@ def parse_count(text: str | float) -> float:
     else:
         match = _COUNT.fullmatch(text.strip())
         if match is None:
-            if _BYTES.fullmatch(text.strip()):
+            unit = _BYTES.fullmatch(text.strip())
+            if unit and unit[2].lower() in {known.lower() for known in _BYTE_UNITS}:
                 raise ValueError("a count without a byte unit, such as 7B, 300e9 or 20k")
             raise ValueError("a count such as 7B, 300e9 or 20k")
         value = float(match[1]) * _COUNT_SUFFIXES[match[2].lower()]

@@ -87,6 +87,14 @@ class Checker:
                 # Several mappings are possible and no key tells which: say all their keys.
                 keys = [key for form in fitting for key in form["properties"]]
                 return self._unknown_only(node, keys, path)
+            keys = list(node.entries)
+            if all(any(key in form["properties"] for form in fitting) for key in keys) and not any(
+                form["properties"].keys() >= node.entries.keys() for form in fitting
+            ):
+                # Each key is known, and no form has them all.
+                text = f"{_wanted_of(forms, NO_SCALAR)}, got {' and '.join(keys)} in one"
+                self.findings.append(Finding(node.place, path, text))
+                return BROKEN, BROKEN
             return self._visit(node, meant, path)
         if isinstance(node, Leaf):
             if len(fitting) == 1 and "x-reader" in fitting[0] and not any(_kind(f) is Mapping for f in forms):
@@ -148,7 +156,8 @@ class Checker:
             return self._wrong(node, path, _wanted(schema))
         least, most = schema.get("minItems", 0), schema.get("maxItems", len(node.items))
         if not least <= len(node.items) <= most:
-            wanted = f"{_wanted(schema)}, got {len(node.items) or 'an empty list'}"
+            wanted = "at least one value" if not node.items and least == 1 else _wanted(schema)
+            wanted += f", got {len(node.items) or 'an empty list'}"
             self.findings.append(Finding(node.place, path, wanted))
             return BROKEN, BROKEN
         each = schema.get("items")

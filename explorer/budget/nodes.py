@@ -146,7 +146,11 @@ class _Converter:
         found = [node for node in nodes if isinstance(node, Mapping)]
         if len(found) < len(nodes):
             self.findings.append(
-                Finding(_place(raw.start_mark), (*path, "<<"), "a mapping to merge, or a list of them")
+                Finding(
+                    _place(raw.start_mark),
+                    (*path, "<<"),
+                    f"a mapping to merge, or a list of them, got {'a list' if raw.id == 'sequence' else repr(raw.value)}",
+                )
             )
         return found
 
@@ -211,6 +215,10 @@ def _malformed(error: Exception, text: str) -> Malformed:
         said = f"{context}, {said}"
     if opened is not None and "flow" in context and _place(opened) != place:
         said += f" (the bracket on line {opened.line + 1} is still open)"
+    if opened is not None and "quoted" in context and _place(opened) != place:
+        said += f" (the quote on line {opened.line + 1} is still open)"
+    if isinstance(character := getattr(error, "character", None), str | int):
+        said += f", got {chr(character) if isinstance(character, int) else character!r}"
     if "\\t" in said:
         said += "; indent with spaces, not tabs"
     return Malformed(place, f"not valid YAML: {said}")

@@ -46,5 +46,5 @@ def dotted(path: Path) -> str:
     """`space.schedule[1].staged.from`."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part or "''"
     return text

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.errors import InputErrors, UnknownName, Unsupported
+from explorer.files import why
 
 DTYPES = ("fp32", "tf32", "fp16", "bf16", "fp8", "int8")
 
@@ -149,8 +150,8 @@ def read_accelerator(path: str | Path) -> Accelerator:
     path = Path(path)
     try:
         text = path.read_text("utf-8")
-    except OSError as error:
-        raise InputErrors([f"{path}: a readable accelerator file, got {error.strerror}"]) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputErrors([f"{path}: a readable accelerator file, got: {why(error)}"]) from error
     if path.suffix == ".json":
         try:
             row = json.loads(text)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from explorer.errors import ExplorerError, UnknownName
+from explorer.files import why
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +77,7 @@ def corpus(name_or_path: str | Path | Corpus) -> Corpus:
     except FileNotFoundError:
         raise ExplorerError(f"corpus file {path}: no such file") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ExplorerError(f"corpus file {path}: must be JSON, got {error}") from None
+        raise ExplorerError(f"corpus file {path}: must be JSON, got: {why(error)}") from None
     try:
         return corpus_from(row)
     except (KeyError, TypeError, ValueError) as error:

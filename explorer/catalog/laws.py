@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from explorer.errors import ExplorerError, UnknownName
+from explorer.files import why
 
 if TYPE_CHECKING:  # reading names must not cost an import of NumPy
     from explorer.units import FloatArray
@@ -100,7 +101,7 @@ def read_law(path: str | Path) -> Law:
     except FileNotFoundError:
         raise ExplorerError(f"law file {path}: no such file") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ExplorerError(f"law file {path}: must be JSON, got {error}") from None
+        raise ExplorerError(f"law file {path}: must be JSON, got: {why(error)}") from None
     return law_from(row, f"law file {path}")
 
 

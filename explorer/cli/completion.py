@@ -11,6 +11,12 @@ if TYPE_CHECKING:
 Completer: TypeAlias = Callable[[str], list[str]]
 
 
+SHELVES = ("models", "accelerators", "laws", "corpora")
+"""What `list` can list."""
+TARGETS = ("hf", "megatron", "torchtitan", "nanogpt")
+"""What `export` can write."""
+
+
 def _starting(words: Iterable[str], typed: str) -> list[str]:
     return [word for word in words if word.startswith(typed)]
 
@@ -41,6 +47,16 @@ def samplers(incomplete: str) -> list[str]:
 def picks(incomplete: str) -> list[str]:
     """Designs of a run that have a name."""
     return _starting(("best-loss", "knee", "longest"), incomplete)
+
+
+def shelves(incomplete: str) -> list[str]:
+    """What the catalogue can list."""
+    return _starting(SHELVES, incomplete)
+
+
+def targets(incomplete: str) -> list[str]:
+    """Formats that a design can be written in."""
+    return _starting(TARGETS, incomplete)
 
 
 def formats(incomplete: str) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect as reflection
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -14,7 +13,7 @@ from explorer.cli import completion
 from explorer.cli.output import print_json, print_table, say
 from explorer.cli.program import app, examples
 from explorer.cli.study import AsJson, Quiet
-from explorer.errors import ExplorerError
+from explorer.errors import ExplorerError, UnknownName
 from explorer.search.columns import COLUMNS, Column
 
 
@@ -186,15 +185,6 @@ def _cell(name: str, value: Any) -> str:
     return f"{value:,.0f}" if isinstance(value, int | float) else str(value)
 
 
-class Target(StrEnum):
-    """What `export` can write."""
-
-    hf = "hf"
-    megatron = "megatron"
-    torchtitan = "torchtitan"
-    nanogpt = "nanogpt"
-
-
 @app.command(
     epilog=examples(
         "explore export reports/one-node --to hf --pick best-loss -o config.json",
@@ -212,7 +202,15 @@ def export(
             autocompletion=completion.models,
         ),
     ],
-    to: Annotated[Target, typer.Option("--to", help="Format to write.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="FORMAT",
+            help=f"{', '.join(completion.TARGETS)}.",
+            autocompletion=completion.targets,
+        ),
+    ],
     pick: Annotated[
         str,
         typer.Option(
@@ -231,16 +229,16 @@ def export(
     from explorer.files import write_text
     from explorer.pipeline import export as exported
 
+    if to not in completion.TARGETS:
+        raise UnknownName("format", to, completion.TARGETS)
     if not pick.isdigit() and pick not in ("best-loss", "longest", "knee"):
         raise ExplorerError(f"--pick takes best-loss, longest, knee or a row number, got '{pick}'")
-    text = exported(source, to.value, pick)
+    text = exported(source, to, pick)
     to_file = str(output) != "-"
     if to_file:
         write_text(output, text)
     if as_json:
-        print_json(
-            {"source": source, "format": to.value, **({"file": output} if to_file else {"text": text})}
-        )
+        print_json({"source": source, "format": to, **({"file": output} if to_file else {"text": text})})
     elif not to_file:
         print(text, end="")
     if to_file:

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from explorer.cli import completion
 from explorer.cli.output import one_answer, print_json, print_table, print_text, say
 from explorer.cli.program import app, examples
-from explorer.cli.study import AsJson, Quiet
-from explorer.errors import ExplorerError
-
-
-class Shelf(StrEnum):
-    """What `list` can list."""
-
-    models = "models"
-    accelerators = "accelerators"
-    laws = "laws"
-    corpora = "corpora"
+from explorer.cli.study import AsJson, Quiet, read
+from explorer.errors import ExplorerError, UnknownName
 
 
 @app.command("list", epilog=examples("explore list accelerators", "explore list models --json"))
-def list_(shelf: Annotated[Shelf, typer.Argument(help="What to list.")], as_json: AsJson = False) -> None:
+def list_(
+    shelf: Annotated[
+        str,
+        typer.Argument(
+            metavar="|".join(completion.SHELVES),
+            help="What to list.",
+            autocompletion=completion.shelves,
+        ),
+    ],
+    as_json: AsJson = False,
+) -> None:
     """List what the catalogue holds, each with its source."""
+    if shelf not in _SHELVES:
+        raise UnknownName("list", shelf, _SHELVES)
     rows = _SHELVES[shelf]()
     if as_json:
         print_json(rows)
@@ -108,12 +111,7 @@ def _corpora() -> list[dict[str, Any]]:
     ]
 
 
-_SHELVES = {
-    Shelf.models: _models,
-    Shelf.accelerators: _accelerators,
-    Shelf.laws: _laws,
-    Shelf.corpora: _corpora,
-}
+_SHELVES = dict(zip(completion.SHELVES, (_models, _accelerators, _laws, _corpora), strict=True))
 
 
 def _cell(value: Any) -> str:
@@ -129,7 +127,7 @@ def _cell(value: Any) -> str:
 @app.command(epilog=examples("explore claims", "explore claims --number 3 --json"))
 def claims(
     number: Annotated[
-        int | None, typer.Option(min=1, max=11, help="Only this claim, with every variant.")
+        str | None, typer.Option(metavar="N", help="Only this claim, 1 to 11, with every variant.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -139,7 +137,10 @@ def claims(
     """
     from explorer.claims import ledger
 
-    found = [claim for claim in ledger() if number in (None, claim.number)]
+    known = [str(claim.number) for claim in ledger()]
+    if number is not None and number not in known:
+        raise ExplorerError(f"--number takes a claim from 1 to {known[-1]}, got '{number}'")
+    found = [claim for claim in ledger() if number in (None, str(claim.number))]
     if as_json:
         print_json(found)
         return
@@ -189,10 +190,12 @@ def fit(
         list[str] | None, typer.Option("--map", metavar="COLUMN=NAME", help="What the file calls a column.")
     ] = None,
     drop_highest: Annotated[
-        int, typer.Option(min=0, help="Leave out this many runs with the highest losses.")
-    ] = 0,
-    bootstraps: Annotated[int, typer.Option(min=0, help="Bootstrap resamples for intervals.")] = 200,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+        str, typer.Option(metavar="N", help="Leave out this many runs with the highest losses.")
+    ] = "0",
+    bootstraps: Annotated[
+        str, typer.Option(metavar="N", help="Bootstrap resamples for intervals; 0 does without.")
+    ] = "200",
+    seed: Annotated[str, typer.Option(metavar="N", help="Seed of the resamples, from 0.")] = "0",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Law or corpus file to write; '-' is stdout.")
     ] = None,
@@ -203,6 +206,7 @@ def fit(
 
     Writes a file that `quality.law` or `quality.corpus` accepts; for runs, a page with the residuals beside it.
     """
+    from explorer.budget import readers
     from explorer.files import write_text
     from explorer.quality import fit_context, fit_runs
 
@@ -215,14 +219,19 @@ def fit(
         if not found or not column or not theirs:
             raise ExplorerError(f"--map takes COLUMN=NAME, e.g. N=n_params, got '{pair}'")
         names[column] = theirs
+    dropped = read("--drop-highest", drop_highest, readers.index)
+    asked: dict[str, Any] = {
+        "name": name,
+        "mapping": names,
+        "seed": read("--seed", seed, readers.index),
+        "bootstraps": read("--bootstraps", bootstraps, readers.index),
+    }
     fitted: Any
     if context is not None:
-        fitted = fit_context(context, name=name, mapping=names, seed=seed, bootstraps=bootstraps)
+        fitted = fit_context(context, **asked)
     else:
         assert runs is not None
-        fitted = fit_runs(
-            runs, name=name, mapping=names, seed=seed, bootstraps=bootstraps, drop_highest=drop_highest
-        )
+        fitted = fit_runs(runs, **asked, drop_highest=dropped)
     target = output or Path(f"{name}.json")
     if str(target) == "-":
         print(fitted.text(), end="")

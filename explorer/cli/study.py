@@ -45,9 +45,8 @@ EvaluatorTimeout = Annotated[
     ),
 ]
 Heartbeat = Annotated[
-    int,
+    str,
     typer.Option(
-        min=1,
         metavar="SECONDS",
         help="Sign of life of a process that shares a study; one silent for three of them is taken for dead, "
         "and its trial is run again.",
@@ -133,9 +132,11 @@ def run(
         Path | None, typer.Option("--output", "-o", help="Folder to write; default: reports/NAME.")
     ] = None,
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Designs to ask for; default: the budget's.")
+        str | None, typer.Option(metavar="N", help="Designs to ask for, e.g. 300; default: the budget's.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed; default: the budget's.")] = None,
+    seed: Annotated[
+        str | None, typer.Option(metavar="N", help="Seed, from 0; default: the budget's.")
+    ] = None,
     sampler: Annotated[
         str | None,
         typer.Option(
@@ -161,7 +162,7 @@ def run(
     storage: Storage = None,
     evaluator: EvaluatorName = None,
     evaluator_timeout: EvaluatorTimeout = None,
-    heartbeat: Heartbeat = 20,
+    heartbeat: Heartbeat = "20",
     formats: Formats = "",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing run in the folder.")] = False,
     as_json: AsJson = False,
@@ -181,15 +182,15 @@ def run(
     from explorer.pipeline import Options, run_in
 
     options = Options(
-        trials=trials,
-        seed=seed,
+        trials=read("--trials", trials, readers.whole),
+        seed=read("--seed", seed, readers.index),
         sampler=sampler,
-        within=_read("--within", within, readers.share),
-        most_evaluated=_read("--most-evaluated", most_evaluated, readers.whole),
+        within=read("--within", within, readers.share),
+        most_evaluated=read("--most-evaluated", most_evaluated, readers.whole),
         storage=storage,
         evaluator=evaluator,
         evaluator_timeout=_patience(evaluator, evaluator_timeout),
-        heartbeat=heartbeat,
+        heartbeat=read("--heartbeat", heartbeat, readers.whole),
     )
     _own_the_terminal()
     _small_tables()
@@ -227,12 +228,12 @@ def worker(
     evaluator: EvaluatorName = None,
     evaluator_timeout: EvaluatorTimeout = None,
     trials: Annotated[
-        int | None,
+        str | None,
         typer.Option(
-            min=1, help="Trials of a study that `explore run` has not joined; default: the budget's."
+            metavar="N", help="Trials of a study that `explore run` has not joined; default: the budget's."
         ),
     ] = None,
-    heartbeat: Heartbeat = 20,
+    heartbeat: Heartbeat = "20",
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -243,14 +244,15 @@ def worker(
     budget says.
     """
     chosen = _load(budget)
+    from explorer.budget import readers
     from explorer.cli.progress import Progress
     from explorer.pipeline import Options, work
 
     options = Options(
-        trials=trials,
+        trials=read("--trials", trials, readers.whole),
         evaluator=evaluator,
         evaluator_timeout=_patience(evaluator, evaluator_timeout),
-        heartbeat=heartbeat,
+        heartbeat=read("--heartbeat", heartbeat, readers.whole),
     )
     _own_the_terminal()
     try:
@@ -354,7 +356,7 @@ def _load(path: Path) -> Any:
     return load(path)
 
 
-def _read(option: str, text: str | None, reader: Callable[[Any], Any]) -> Any:
+def read(option: str, text: str | None, reader: Callable[[Any], Any]) -> Any:
     """An option's value as a budget would have it; None where it was not given."""
     if text is None:
         return None
@@ -370,7 +372,7 @@ def _patience(evaluator: str | None, text: str | None) -> float | None:
 
     if text is not None and evaluator is None:
         raise ExplorerError("--evaluator-timeout limits an --evaluator, and none is given")
-    found: float | None = _read("--evaluator-timeout", text, readers.duration)
+    found: float | None = read("--evaluator-timeout", text, readers.duration)
     return found
 
 

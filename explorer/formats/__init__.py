@@ -10,7 +10,7 @@ from typing import Any
 
 from explorer.design import Design, Plan
 from explorer.errors import ExplorerError, UnknownName
-from explorer.files import read_text, to_json
+from explorer.files import read_text, to_json, why
 from explorer.formats import huggingface, megatron, nanogpt, torchtitan
 from explorer.formats.export import Export
 from explorer.formats.huggingface import model_types
@@ -41,7 +41,7 @@ def read(config: str | Path | Mapping[str, Any]) -> Design:
     try:
         text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise ExplorerError(f"{path}: cannot be read ({error})") from None
+        raise ExplorerError(f"{path}: must be a readable file, got: {why(error)}") from None
     if text.lstrip().startswith("{"):
         return huggingface.read(path)
     return _of_text(text, str(path))

@@ -83,13 +83,16 @@ def _open(folder: Path, budget: Budget, force: bool) -> None:
     """Make sure that `folder` may hold a run of `budget`: new, or begun with the same budget."""
     from explorer.budget import difference, fingerprint, load
 
-    if folder.exists() and not folder.is_dir():
-        raise ExplorerError(f"{folder} is a file; choose another --output")
     changed: list[str] = []
     if not force and (folder / "budget.yaml").is_file():
-        changed = difference(_asked(load(folder / "budget.yaml")), _asked(budget))
+        try:
+            changed = difference(_asked(load(folder / "budget.yaml")), _asked(budget))
+        except ExplorerError as damaged:
+            changed = [*damaged.lines]
     elif not force and (folder / "summary.json").is_file():
-        known = json.loads((folder / "summary.json").read_text("utf-8"))["provenance"].get("budget")
+        known = None
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            known = json.loads((folder / "summary.json").read_text("utf-8"))["provenance"].get("budget")
         if known != fingerprint(budget):
             changed = ["the budget is not the one that its summary.json was made with"]
     if changed:

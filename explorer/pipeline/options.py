@@ -41,6 +41,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.heartbeat is not None and self.heartbeat < 1:
             raise ExplorerError(f"heartbeat must be at least 1 (second), got {self.heartbeat}")
+        if self.storage == "":
+            raise ExplorerError("a storage is a journal's path or an Optuna storage URL, got nothing")
 
     def of(self, budget: Budget) -> Budget:
         """`budget` with what is asked in place of its own `search`; ExplorerError for what that cannot hold."""

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.errors import ExplorerError
-from explorer.files import plain, to_json, write_bytes, write_text
+from explorer.files import plain, to_json, why, write_bytes, write_text
 from explorer.result.records import Evidence, Result
 from explorer.result.search import SearchSummary
 
@@ -35,10 +35,14 @@ def save(result: Result, folder: Path) -> Path:
 
 
 def load(folder: str | Path) -> Result:
-    """The result of a finished run in `folder`; ExplorerError names what is missing."""
+    """The result of a finished run in `folder`; ExplorerError names what is missing or cannot be read."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        got = "a file" if folder.exists() else "no such folder"
+        raise ExplorerError(f"{folder} must be the folder of a finished run, got {got}")
     try:
-        return _load(Path(folder))
-    except (KeyError, TypeError) as error:
+        return _load(folder)
+    except (AttributeError, KeyError, TypeError) as error:
         raise ExplorerError(
             f"{folder}: not a run of this version ({error}); run it again with --force"
         ) from None
@@ -89,8 +93,14 @@ def _load(folder: Path) -> Result:
     for name in ("summary.json", "evidence.json", "trials.parquet", "front.csv", "budget.yaml"):
         if not (folder / name).is_file():
             raise ExplorerError(f"{folder} is not a finished run: it has no {name}; run it again")
-    summary = json.loads((folder / "summary.json").read_text("utf-8"))
-    data = json.loads((folder / "evidence.json").read_text("utf-8"))
+    summary, data = (_read(folder / name, _json) for name in ("summary.json", "evidence.json"))
+    trials = _read(folder / "trials.parquet", pd.read_parquet)
+    front = _read(folder / "front.csv", pd.read_csv)
+    if lost := [name for name in trials.columns if name not in front.columns]:
+        raise ExplorerError(
+            f"{folder / 'front.csv'} must have the columns of trials.parquet, got no '{lost[0]}'; run it again "
+            "with --force"
+        )
     search = summary["search"]
     search["curve"] = tuple((int(n), float(share)) for n, share in search["curve"])
     search["agreement"] = tuple(Agreement.from_dict(a) for a in search["agreement"])
@@ -108,8 +118,8 @@ def _load(folder: Path) -> Result:
         evidence = Evidence(**evidence)
     return Result(
         budget=load_budget(folder / "budget.yaml"),
-        trials=pd.read_parquet(folder / "trials.parquet"),
-        front=pd.read_csv(folder / "front.csv"),
+        trials=trials,
+        front=front,
         exact_front=pd.DataFrame(data["exact_front"]),
         cloud=pd.DataFrame(data["cloud"]),
         picks=data["picks"],
@@ -124,6 +134,21 @@ def _load(folder: Path) -> Result:
         timings=summary["timings"],
         provenance=summary["provenance"],
     )
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))
+
+
+def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
+    """What a file of the run holds; ExplorerError, one line, where it was damaged."""
+    try:
+        return reader(path)
+    except (OSError, ValueError) as error:
+        # Pandas' and Arrow's complaints are ValueErrors too.
+        raise ExplorerError(
+            f"{path} must be as the run wrote it, got: {why(error)}; run it again with --force"
+        ) from None
 
 
 def _row(table: pd.DataFrame, row: int) -> dict[str, Any]:

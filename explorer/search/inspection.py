@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from explorer import quality
+from explorer.budget.readers import size
 from explorer.catalog import accelerator
 from explorer.cost import FORMATS, Format, Hardware
 from explorer.cost import limits as find_limits
@@ -15,7 +16,7 @@ from explorer.design import Design, Plan
 from explorer.errors import ExplorerError, InputErrors, nearest
 from explorer.formats import named
 from explorer.search.columns import COLUMNS, REQUIRED
-from explorer.units import GB, QUANTILES, format_bytes, format_count, format_loss, parse_bytes, parse_count
+from explorer.units import GB, QUANTILES, format_bytes, format_count, format_loss, parse_count
 
 _N_DRAWS = 200
 _TOKENS_PER_PARAMETER = 20
@@ -332,6 +333,6 @@ def _check_layout(design: Design, plan: Plan) -> None:
 
 def _bytes(text: str) -> float:
     try:
-        return parse_bytes(text)
+        return size(text)
     except ValueError as error:
         raise ExplorerError(f"--gpu-memory: {error}, got '{text}'") from None

@@ -103,6 +103,11 @@ def _database(url: str, heartbeat: int, tries: int = 8) -> optuna.storages.BaseS
     except ValueError as error:
         raise ExplorerError(f"storage {_hide(url)} must be usable, got: {_line(error)}") from error
     except Exception as error:
+        if type(error).__name__ == "NoSuchModuleError":
+            raise ExplorerError(
+                f"storage {_hide(url)} must be a journal's path or begin with sqlite://, postgresql+psycopg://, "
+                f"grpc:// or another database of SQLAlchemy, got '{url.partition(':')[0]}://'"
+            ) from error
         if not _is_storages(error):
             raise
         if tries > 1 and _half_made(error):

@@ -50,6 +50,10 @@ class KernelLock(BaseJournalFileLock):
         self._file.close()
 
 
+_FIRST = b'{"op_code"'
+"""What every line of a journal begins with."""
+
+
 def journal_file(path: Path) -> JournalFileBackend:
     """The journal at `path`, made where there is none. ExplorerError for a file that is none."""
     try:
@@ -57,7 +61,8 @@ def journal_file(path: Path) -> JournalFileBackend:
         if path.exists():
             with path.open("rb") as file:
                 first = file.readline(1 << 20)
-            if first.endswith(b"\n") and not first.startswith(b'{"op_code"'):
+            # A line that was cut short is as much of it as there is.
+            if not first.startswith(_FIRST[: len(first)]):
                 raise ExplorerError(f"{path} must be a study's journal, and is another file; name a new one")
         lock = KernelLock(path)
         lock.acquire()

@@ -50,25 +50,31 @@ def evaluate_file(path: Path, output: Path | None) -> pd.DataFrame:
     """`evaluate` from a CSV or Parquet file ('-': standard input) to another ('-': standard output)."""
     import pandas as pd
 
-    from explorer.files import read_text, write_bytes, write_text
+    from explorer.files import read_text, why, write_bytes, write_text
 
     if str(path) != "-" and not path.exists():
         raise ExplorerError(f"{path} must exist; it is a CSV or Parquet table with one design per row")
+    if output is not None and output.suffix not in ("", ".csv", ".txt", ".parquet"):
+        raise ExplorerError(f"{output}: a table is written as .csv or .parquet, got '{output.suffix}'")
     if path.suffix == ".parquet":
         try:
             designs = pd.read_parquet(path)
         except (OSError, ValueError) as error:
-            raise ExplorerError(f"{path} must be a Parquet table, got: {error}") from None
+            raise ExplorerError(f"{path} must be a Parquet table, got: {why(error)}") from None
     else:
         try:
             # Read whole first: pandas would take an interrupt while it waits for a fault of the table.
             text = read_text(path)
             designs = pd.read_csv(StringIO(text), dtype=str, keep_default_na=False, skipinitialspace=True)
         except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise ExplorerError(f"{path} must be a CSV table with a header, got: {reason}") from None
+            if isinstance(error, pd.errors.ParserError):
+                _stop_at_long_rows(path, text)
+            raise ExplorerError(f"{path} must be a CSV table with a header, got: {why(error)}") from None
         # Pandas renames the second of two columns of one name.
         header = next(csv.reader(text.splitlines(), skipinitialspace=True))
+        # Of rows that are all longer than the header it makes an index.
+        if not isinstance(designs.index, pd.RangeIndex):
+            _stop_at_long_rows(path, text)
         if twice := [name for name in dict.fromkeys(header) if name and header.count(name) > 1]:
             raise InputErrors(f"{path}:1: column '{name}' given twice" for name in twice)
     where = "stdin" if str(path) == "-" else str(path)
@@ -83,6 +89,19 @@ def evaluate_file(path: Path, output: Path | None) -> pd.DataFrame:
     else:
         write_text(output, found.to_csv(index=False, lineterminator="\n"))
     return found
+
+
+def _stop_at_long_rows(path: Path, text: str) -> None:
+    """Raise InputErrors for the rows that have more cells than the header."""
+    rows = csv.reader(text.splitlines(), skipinitialspace=True)
+    n = len(next(rows))
+    long = [
+        f"{path}:{rows.line_num}: {n} cells, as the header has, got {len(row)}"
+        for row in rows
+        if len(row) > n
+    ]
+    if long:
+        raise InputErrors(long)
 
 
 def _evaluate(designs: pd.DataFrame, where: str, first: int) -> pd.DataFrame:

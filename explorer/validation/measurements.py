@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.errors import InputErrors
-from explorer.files import read_text
+from explorer.files import read_text, why
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +54,7 @@ def read(path: str | Path | None = None) -> list[Measurement]:
     try:
         text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise InputErrors([f"{path}: a readable file of measurements, got {error}"]) from error
+        raise InputErrors([f"{path}: a readable file of measurements, got: {why(error)}"]) from error
     rows: list[Measurement] = []
     errors: list[str] = []
     tabular = path.suffix == ".csv" or (str(path) == "-" and not text.lstrip().startswith("{"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.errors import ExplorerError
+from explorer.files import why
 
 Json = Mapping[str, Any]
 
@@ -33,7 +34,7 @@ class Config:
         except FileNotFoundError:
             raise ExplorerError(f"{path}: no such file") from None
         except (OSError, UnicodeDecodeError) as error:
-            raise ExplorerError(f"{path}: cannot be read ({error})") from None
+            raise ExplorerError(f"{path}: must be a readable file, got: {why(error)}") from None
         try:
             data = json.loads(text)
         except json.JSONDecodeError as error:

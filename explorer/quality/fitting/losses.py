@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from explorer.catalog.laws import priors
 from explorer.errors import ExplorerError
-from explorer.quality.fitting.table import read_table
+from explorer.quality.fitting.table import floats, read_table
 from explorer.units import FloatArray
 
 PROTOCOLS = ("window", "position", "sliding")
@@ -151,10 +151,7 @@ _MARKS = {
 
 
 def _numbers(column: Any, name: str, where: str) -> FloatArray:
-    try:
-        values = np.asarray(column, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ExplorerError(f"{where}: column '{name}' must hold numbers, got {error}") from None
+    values = floats(column, name, where)
     if not np.all(np.isfinite(values) & (values > 0)):
         row = int(np.flatnonzero(~(np.isfinite(values) & (values > 0)))[0])
         raise ExplorerError(

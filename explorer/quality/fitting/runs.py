@@ -65,7 +65,7 @@ def fit_runs(
         solution = solve(form)
     if len(runs) < _FEWEST_PER_PARAMETER * len(form.names):
         raise ExplorerError(
-            f"{len(form.names)} parameters need at least {_FEWEST_PER_PARAMETER * len(form.names)} runs, "
+            f"a law of {len(form.names)} parameters needs at least {_FEWEST_PER_PARAMETER * len(form.names)} runs, "
             f"got {len(runs)}"
         )
     rows = form.as_written(bootstrap(form, solution, bootstraps, seed)) if bootstraps else None

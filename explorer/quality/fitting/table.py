@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.errors import ExplorerError, nearest
-from explorer.files import read_text
+from explorer.files import read_text, why
 from explorer.units import FloatArray
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -81,7 +81,7 @@ def read_table(path: str | Path) -> dict[str, list[str]]:
     except FileNotFoundError:
         raise ExplorerError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ExplorerError(f"{path}: must be a CSV table, got {error}") from None
+        raise ExplorerError(f"{path}: must be a CSV table, got: {why(error)}") from None
     if not rows:
         raise ExplorerError(f"{path}: must hold a header and at least one row")
     return {name: [row[name] or "" for row in rows] for name in rows[0] if name is not None}
@@ -155,11 +155,21 @@ def _find(columns: Mapping[str, Any], mapping: Mapping[str, str], where: str) ->
     return found
 
 
+def floats(column: Any, name: str, where: str) -> FloatArray:
+    """A column as numbers; ExplorerError names the first row that holds none."""
+    found = np.empty(len(column))
+    for row, cell in enumerate(column):
+        try:
+            found[row] = float(cell)
+        except (TypeError, ValueError):
+            raise ExplorerError(
+                f"{where}: column '{name}' must hold numbers, got {cell!r} in row {row + 1}"
+            ) from None
+    return found
+
+
 def _floats(column: Any, name: str, where: str) -> FloatArray:
-    try:
-        values = np.asarray(column, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ExplorerError(f"{where}: column '{name}' must hold numbers, got {error}") from None
+    values = floats(column, name, where)
     bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
     if len(bad):
         raise ExplorerError(
