@@ -98,11 +98,12 @@ ModelName: TypeAlias = Annotated[str, *_named("models")]
 
 
 class Section(BaseModel):
-    """A mapping of the budget: unknown keys are errors, values never change."""
+    """A mapping of the budget: unknown keys are errors, values never change.
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True
-    )
+    The docstrings below fields describe them; `json_schema` reads them, since pydantic would in every run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
     forms: ClassVar[tuple[Json, ...]] = ()
     """Other ways to write it than as a mapping of its fields."""
     replaced: ClassVar[bool] = False

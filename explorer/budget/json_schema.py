@@ -45,6 +45,7 @@ def made() -> Json:
     """The schema made from the models: what `schema.json` must hold."""
     from explorer.budget.models import Budget
 
+    _describe()
     raw = Budget.model_json_schema(mode="validation", by_alias=True)
     body: Json = _tidy(raw, raw.get("$defs", {}))
     return {
@@ -52,6 +53,27 @@ def made() -> Json:
         "title": "budget.yaml",
         **body,
     }
+
+
+def _describe() -> None:
+    """The docstring below each field of a section as its description."""
+    import ast
+    import inspect
+    import textwrap
+    from itertools import pairwise
+
+    from explorer.budget.fields import Section
+
+    # A section comes after those it holds.
+    for section in Section.__subclasses__():
+        body = ast.parse(textwrap.dedent(inspect.getsource(section))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for field, below in pairwise(body.body):
+            match field, below:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    if name in section.model_fields:
+                        section.model_fields[name].description = inspect.cleandoc(text)
+        section.model_rebuild(force=True)
 
 
 def _tidy(node: Any, definitions: Json) -> Any:
