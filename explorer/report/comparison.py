@@ -119,7 +119,7 @@ def _overview(every: Mapping[str, Facts]) -> Table:
         rows.append(
             (name, facts.corpus, words.whole(b["context_length"]), words.whole(b["d_model"]), words.whole(b["n_layers"]),
              words.count(float(b["n_params"])), format_loss(b), words.hours(float(b["gpu_hours"])),
-             words.listed(words.limit(k) for k in facts.binding(b)) or "none", outside or "nothing", _called(facts))
+             words.listed(facts.limit(k) for k in facts.binding(b)) or "none", outside or "nothing", _called(facts))
         )  # fmt: skip
     return Table(
         caption="The best design of every run",
@@ -139,7 +139,8 @@ def _called(facts: Facts) -> str:
     if "holds" not in verdict.statements or not verdict.with_interval:
         return said
     chance = words.probability(verdict.statements["holds"].probability.central)
-    return f"{said} (P\u00a0{chance if chance[0] in '<>' else f'= {chance}'})"
+    equal = "" if chance[0] in "<>" else "=\u00a0"
+    return f"{said} (P\u00a0{equal}{chance})"
 
 
 def _used(every: Mapping[str, Facts]) -> Table:
@@ -189,8 +190,8 @@ def _changes(every: Mapping[str, Facts]) -> list[str]:
     (first_name, first), *others = found.items()
     for name, facts in others:
         a, b = first.best, facts.best
-        gone = [words.limit(k) for k in first.binding(a) if k not in facts.binding(b)]
-        new = [words.limit(k) for k in facts.binding(b) if k not in first.binding(a)]
+        gone = [first.limit(k) for k in first.binding(a) if k not in facts.binding(b)]
+        new = [facts.limit(k) for k in facts.binding(b) if k not in first.binding(a)]
         line = (
             f"From {first_name} to {name}{_asked(first, facts)} the best design goes from {f.shape(a)} to {f.shape(b)}: "
             f"{words.number(float(b['context_length']) / float(a['context_length']), 2)} times the context, "

@@ -124,6 +124,12 @@ class Facts:
         """The trade on the asked corpus."""
         return self.result.trade.asked if self.result.trade else None
 
+    def limit(self, name: str) -> str:
+        """A limit's name in words; where training has one limit alone, it is called by its own name."""
+        training = self.result.budget.limits.training
+        given = [k for k in type(training).model_fields if getattr(training, k) is not None]
+        return words.limit(given[0] if name == "training" and len(given) == 1 else name)
+
     def limits(self, row: Mapping[str, Any] | pd.Series[Any]) -> dict[str, float]:
         """Each limit → the share of it that a design uses; 1 is all of it."""
         return {
@@ -145,7 +151,7 @@ class Facts:
     def reason(self, row: Mapping[str, Any] | pd.Series[Any]) -> str:
         """Why a design is infeasible: each broken limit and how far it is exceeded."""
         over = sorted(self.limits(row).items(), key=lambda kv: -kv[1])
-        return "; ".join(f"{words.limit(k)} {over_by(share - 1)}" for k, share in over if share > 1 + 1e-9)
+        return "; ".join(f"{self.limit(k)} {over_by(share - 1)}" for k, share in over if share > 1 + 1e-9)
 
     def outside(self, number: int) -> tuple[str, ...]:
         """The law's quantities that a row of the front has outside what the law was fitted on."""
@@ -197,7 +203,7 @@ def trained(row: Mapping[str, Any] | pd.Series[Any]) -> str:
     if not start > 0:
         return ""
     share = f"{100 * float(row['staged_share']):g}%"
-    return f" (staged: {words.whole(start)} tokens first, c for the last {share} of the tokens)"
+    return f" (staged: windows of {words.whole(start)} tokens first, of c for the last {share} of the tokens)"
 
 
 def ways(row: Mapping[str, Any] | pd.Series[Any]) -> str:

@@ -156,7 +156,7 @@ def environment() -> jinja2.Environment:
     )
     loaded.filters |= {
         "percent": words.percent, "probability": words.probability, "whole": words.whole, "number": words.number,
-        "sentence": words.sentence, "tidy": words.tidy, "slug": lambda text: "".join(ch if ch.isalnum() else "-" for ch in text.lower()),
+        "sentence": words.sentence, "plainly": words.plainly, "tidy": words.tidy, "slug": lambda text: "".join(ch if ch.isalnum() else "-" for ch in text.lower()),
     }  # fmt: skip
     loaded.globals["marks"] = story.STATUS_MARKS
     return loaded
@@ -222,7 +222,7 @@ def _reasons(facts: Facts) -> list[str]:
         if len(broken):
             least = float(broken[column].min())
             found.append(
-                f"{words.sentence(words.limit(str(column).removeprefix('excess_')))[:-1]} is broken by {words.whole(len(broken))} of "
+                f"{words.sentence(facts.limit(str(column).removeprefix('excess_')))[:-1]} is broken by {words.whole(len(broken))} of "
                 f"{words.whole(len(trials))} trials, at least by {words.percent(least)}."
             )  # fmt: skip
     return found

@@ -113,12 +113,12 @@ def use(facts: Facts) -> Table:
     for number, label in facts.picks.items():
         row = facts.result.front.iloc[number]
         used = facts.limits(row)
-        binds = words.listed(words.limit(k) for k in facts.binding(row)) or "none"
+        binds = words.listed(facts.limit(k) for k in facts.binding(row)) or "none"
         rows.append((label, f.shape(row), *(words.percent(used[k], 3) for k in used), binds))
     names = list(facts.limits(facts.best))
     return Table(
         caption="Use of every limit by the named designs (100% is all of it)",
-        columns=("Pick", "Design", *(words.sentence(words.limit(n))[:-1] for n in names), "Used up"),
+        columns=("Pick", "Design", *(words.sentence(facts.limit(n))[:-1] for n in names), "Used up"),
         rows=tuple(rows),
         numeric=frozenset(range(2, 2 + len(names))),
     )
@@ -240,7 +240,7 @@ def front_rows(facts: Facts) -> list[dict[str, Any]]:
     rows, picks = [], pick_names(facts)
     for k in shown_rows(len(facts.result.front), facts.picks):
         row = facts.result.front.iloc[k]
-        binds = words.listed(words.limit(b) for b in facts.binding(row)) or "none"
+        binds = words.listed(facts.limit(b) for b in facts.binding(row)) or "none"
         rows.append(
             {
                 "id": k, "cells": [show(float(row[key])) for key, _, show in columns(facts.result.front)],
@@ -345,7 +345,7 @@ def nearest(facts: Facts) -> Table:
         )
     return Table(
         caption="The designs closest to the budget, and how far each limit is exceeded",
-        columns=("Design", *(words.sentence(words.limit(n))[:-1] for n in names)),
+        columns=("Design", *(words.sentence(facts.limit(n))[:-1] for n in names)),
         rows=tuple(rows),
     )
 

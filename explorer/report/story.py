@@ -16,6 +16,8 @@ from explorer.report.figures.anatomy import bars_of, fullest
 
 IDEA = "The idea that a smaller width with a longer context makes more sense"
 """What the verdict is about, in full where a reader meets it first."""
+SEED_NOISE = 0.01
+"""Nats by which single training runs of one design differ (.01 to .02), the lower end."""
 STATUS_MARKS = {"holds": "●", "fails": "✕", "undecided": "◐", "depends": "◐"}
 
 
@@ -172,7 +174,7 @@ def nothing_fits(facts: Facts) -> str:
     row = facts.result.nearest.iloc[0]
     used = {str(k).removeprefix("excess_"): float(row[k]) for k in row.index if str(k).startswith("excess_")}
     off = [
-        f"{words.limit(k)} {f.over_by(v)}" for k, v in sorted(used.items(), key=lambda kv: -kv[1]) if v > 0
+        f"{facts.limit(k)} {f.over_by(v)}" for k, v in sorted(used.items(), key=lambda kv: -kv[1]) if v > 0
     ]
     return f"{said}; the nearest one, {f.shape(row)}, has its {words.listed(off)}."
 
@@ -184,7 +186,12 @@ def trade_sentence(facts: Facts) -> str:
         return "No trade could be computed for this budget."
     asked = trade.asked
     a, c = asked.arms.get("A"), asked.arms.get("C")
-    if a is None or c is None or not asked.models_context:
+    if not asked.models_context:
+        return (
+            "So a smaller width for a longer context has nothing to gain on them, whatever the budget; that says nothing about "
+            "longer documents."
+        )
+    if a is None or c is None:
         return words.sentence(verdict.sentence)
     sure = ""
     if "holds" in verdict.statements and verdict.with_interval:
@@ -212,7 +219,7 @@ def _alone(asked: CorpusTrade, *, with_interval: bool) -> str:
         for v in (asked.context, asked.width)
     )
     return (
-        f" A longer context by itself {pays}{sure}: it is worth {context}, the shape traded for it {width}."
+        f" A longer context by itself {pays}{sure}: it is worth {context}; another shape for it adds {width}."
     )
 
 
@@ -265,8 +272,8 @@ def cards(facts: Facts) -> list[Card]:
     feed = f"{b['ffn']} feed-forward of {words.whole(b['d_ff'])}" if "d_ff" in b and "ffn" in b else ""
     schedule = f"schedule: {f.schedule(b)}"
     used = sorted(facts.limits(b).items(), key=lambda kv: -kv[1])
-    full = [words.limit(k) for k, share in used if share >= f.BINDING]
-    spent = tuple((words.limit(k), words.percent(share), min(1.0, max(0.0, share))) for k, share in used)
+    full = [facts.limit(k) for k, share in used if share >= f.BINDING]
+    spent = tuple((facts.limit(k), words.percent(share), min(1.0, max(0.0, share))) for k, share in used)
     price = (
         (f"price: {words.number(float(b['price']))} in the currency of the budget",)
         if "price" in b and b["price"] == b["price"]
@@ -294,7 +301,7 @@ def cards(facts: Facts) -> list[Card]:
         Card(
             question="Which c, d and L?",
             figure=f"c\u00a0{words.whole(b['context_length'])} · d\u00a0{words.whole(b['d_model'])} · L\u00a0{words.whole(b['n_layers'])}",
-            lines=tuple(x for x in (f"{words.count(float(b['n_params']))} parameters", heads, feed, schedule) if x),
+            lines=tuple(x for x in (f"{words.count(float(b['n_params']))} parameters", heads, feed, schedule, as_good(facts)) if x),
             flag=f"extrapolated in {words.listed(words.lever(x) for x in facts.outside(facts.best_number))}" if facts.outside(facts.best_number) else "",
         ),
         Card(
@@ -306,7 +313,7 @@ def cards(facts: Facts) -> list[Card]:
         Card(
             question="Does it fit?",
             figure=f"{words.memory(float(b['peak_device_bytes']))} per GPU",
-            lines=(*((when,) if when else ()), *serving),
+            lines=(*((when,) if when else ()), *serving, *(("filled, by the model, with:",) if filled and facts.measured else ())),
             bars=filled,
         ),
         Card(
@@ -323,6 +330,29 @@ def cards(facts: Facts) -> list[Card]:
             ),
         ),
     ]  # fmt: skip
+
+
+def _outside(said: str) -> str:
+    """`n_tokens in arms A and B` → training tokens D (arms A and B)."""
+    name, _, arms = said.partition(" in ")
+    return f"{words.lever(name)} ({arms})" if arms else words.plainly(said)
+
+
+def as_good(facts: Facts) -> str:
+    """How far context and width may be off before the loss tells: what lies within seed noise of the best."""
+    evidence = facts.result.evidence
+    if evidence is None or not len(evidence.plane) or facts.measured:
+        return ""
+    ok = evidence.plane[evidence.plane["feasible"].astype(bool)]
+    near = ok[ok["loss"] <= ok["loss"].min() + SEED_NOISE]
+    spans = [(near[k].min(), near[k].max()) for k in ("context_length", "d_model")]
+    if all(low == high for low, high in spans):
+        return ""
+    c, d = (
+        words.whole(low) if low == high else f"{words.whole(low)} to {words.whole(high)}"
+        for low, high in spans
+    )
+    return f"as good within seed noise ({SEED_NOISE:g} nats): c\u00a0{c}, d\u00a0{d}"
 
 
 def first_doubts(facts: Facts) -> list[str]:
@@ -347,7 +377,7 @@ def doubts(facts: Facts) -> list[str]:
             found.append(words.sentence(verdict.undecided_because))
         if verdict.extrapolated:
             found.append(
-                f"The verdict's arms leave the law's domain in {words.listed(words.plainly(x) for x in verdict.extrapolated)}."
+                f"The arms of the verdict lie outside the law's domain: {words.listed(_outside(x) for x in verdict.extrapolated)}."
             )
         said = " ".join(verdict.caveats)
         holds = verdict.nu_zero.get("holds", verdict.nu_zero.get("p_holds"))

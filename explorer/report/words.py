@@ -143,6 +143,11 @@ def percent(value: float, digits: int = 2) -> str:
     return f"{scaled:.{min(places, 4)}f}%".replace("-", MINUS)
 
 
+def share(value: float, of: str) -> str:
+    """All of the cells lie, 45% of the cells lie, none of the cells lies."""
+    return f"{'All' if value == 1 else percent(value) if value > 0 else 'None'} of {of} {'lie' if value > 0 else 'lies'}"
+
+
 def probability(value: float) -> str:
     """A probability in whole percent; draws never show that one is 0 or 1."""
     if value < 0.005:

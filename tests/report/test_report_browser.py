@@ -346,6 +346,29 @@ def test_paper_has_the_answer_on_its_first_sheet_in_readable_letters(browser: An
     one.context.close()
 
 
+def test_paper_has_charts_of_its_own_width_and_no_gap_in_a_row_of_three(browser: Any, folder: Path) -> None:
+    one = Opened(browser, folder / "report.html")
+    one.page.set_viewport_size({"width": 695, "height": 900})
+    one.page.emulate_media(media="print")
+    widths = one.page.evaluate(
+        """async () => { dispatchEvent(new Event('beforeprint')); for (let k = 0; k < 999; k++) await 0;
+            const width = (name) => document.querySelector(`[data-chart=${name}] :is(svg, canvas)`).getBoundingClientRect().width;
+            return Object.fromEntries(['front', 'near-loss', 'anatomy-memory', 'exchange'].map((name) => [name, width(name)])); }"""
+    )
+    # What was drawn for the paper is not shrunk on it.
+    assert widths["front"] == widths["near-loss"] == widths["anatomy-memory"] == 336
+    assert widths["exchange"] == 695
+    first, second, third, text = one.page.evaluate(
+        """() => ['#fig-anatomy-memory .plot', '#fig-anatomy-flops .plot', '#fig-anatomy-time .plot', '#fig-anatomy-time figcaption']
+            .map((at) => document.querySelector(at).getBoundingClientRect().toJSON())"""
+    )
+    assert first["top"] == second["top"] < third["top"]
+    assert third["left"] == first["left"]
+    assert text["left"] >= third["right"]
+    assert abs(text["top"] - third["top"]) < 30
+    one.context.close()
+
+
 def test_a_dark_page_prints_light_charts(browser: Any, folder: Path) -> None:
     one = Opened(browser, folder / "report.html", color_scheme="dark")
     ink = "getComputedStyle(document.querySelector('#fig-search svg text')).fill"

@@ -194,7 +194,8 @@ def test_a_corpus_without_benefit_of_context_says_so_first() -> None:
     best, trade = story.answer(facts)
     assert best.startswith(f"On {facts.corpus} documents the law models no benefit of context")
     assert "The best design under this budget has c" not in best
-    assert trade == words.sentence(base.verdict.sentence)
+    assert "nothing to gain on them" in trade
+    assert "no benefit of context" not in trade
     values = charts(silent)["trade-nats"]
     assert "short" not in set(values.data["trade-nats"]["corpus"])
     assert "models no benefit of context" in values.takeaway

@@ -115,18 +115,20 @@
     return spec;
   };
 
+  // A4 less its margins is 695 pixels wide; charts are drawn for the paper, so that their letters are not shrunk on it.
+  const widthOf = (holder) => (!now.printing ? holder.clientWidth : holder.closest(".pair, .trio") ? 336 : 695);
   const draw = async (holder) => {
-    const name = holder.dataset.chart;
+    const name = holder.dataset.chart, room = widthOf(holder);
     let spec = paint(specs[name], colours[dark.matches && !now.printing ? "dark" : "light"]);
     if (name === "front") spec = retitle(spec);
     // On a narrow screen a long title takes several lines.
-    if (holder.clientWidth < 460) for (const axis of spec.axes ?? []) if (typeof axis.title === "string" && axis.title.length > 44) axis.title = axis.title.match(/.{1,44}(\s|$)/g).map((line) => line.trim());
+    if (room < 460) for (const axis of spec.axes ?? []) if (typeof axis.title === "string" && axis.title.length > 44) axis.title = axis.title.match(/.{1,44}(\s|$)/g).map((line) => line.trim());
     // On a narrow screen a legend stands in fewer columns, its title above them.
-    if (holder.clientWidth < 460) for (const legend of spec.legends ?? []) { legend.columns = legend.columns > 2 ? 2 : holder.clientWidth < 300 || !legend.columns ? 1 : legend.columns; legend.titleOrient = "top"; }
+    if (room < 460) for (const legend of spec.legends ?? []) { legend.columns = legend.columns > 2 ? 2 : room < 300 || !legend.columns ? 1 : legend.columns; legend.titleOrient = "top"; }
     for (const source of spec.data) if (raw[source.name]) source.values = rowsOf(source.name, name);
     views[name]?.finalize();
     const inner = document.createElement("div");
-    inner.style.width = "100%";
+    inner.style.width = now.printing ? `${room}px` : "100%";
     // The holder's label says what is drawn; the marks one by one would only be noise to a screen reader.
     inner.setAttribute("aria-hidden", "true");
     holder.replaceChildren(inner);
@@ -536,8 +538,8 @@
     });
     const redrawAll = () => { for (const holder of $$("[data-chart]")) if (holder.dataset.drawn) draw(holder); };
     dark.addEventListener("change", redrawAll);
-    // Paper is light; what is drawn before this handler's promises are settled is what is printed.
-    for (const [event, printing] of [["beforeprint", true], ["afterprint", false]]) addEventListener(event, () => { now.printing = printing; if (dark.matches) redrawAll(); });
+    // Paper is light and narrow; what is drawn before this handler's promises are settled is what is printed.
+    for (const [event, printing] of [["beforeprint", true], ["afterprint", false]]) addEventListener(event, () => { now.printing = printing; redrawAll(); });
     addEventListener("pointerup", follow);
     addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
     document.addEventListener("keydown", (event) => { if (event.key === "Escape") { tip.hidden = true; select([], null); } });

@@ -78,7 +78,7 @@ def designs(facts: Facts) -> pd.DataFrame:
     out["plan"] = [f.plan(r) if r["kind"] != "cloud" else "" for r in records]
     out["why"] = ["" if r["feasible"] else facts.reason(r) for r in records]
     out["binds"] = [
-        words.listed(words.limit(b) for b in facts.binding(r)) if r["feasible"] else "" for r in records
+        words.listed(facts.limit(b) for b in facts.binding(r)) if r["feasible"] else "" for r in records
     ]
     out["outside"] = f.flags(whole["extrapolated"]).astype(int) if "extrapolated" in whole else 0
     table = pd.DataFrame(out)

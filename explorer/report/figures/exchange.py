@@ -150,7 +150,7 @@ def _curve(trade: Trade, name: str, which: str, x: alt.X, *, label: str, caption
     outside = sum(p.extrapolated for p in points) / len(points)
     takeaway = said["takeaway"]
     if outside:
-        takeaway += f" {words.percent(outside)} of the curve lies outside the law's domain."
+        takeaway += f" {'The whole' if outside == 1 else f'{words.percent(outside)} of the'} curve lies outside the law's domain."
     return Chart(
         name=name, title=said["title"], takeaway=takeaway, how_to_read=said["how_to_read"],
         description=f"Gain over arm A along {len(points)} designs, for {len(corpora)} corpora. {takeaway}",

@@ -64,7 +64,7 @@ def chart(facts: Facts, found: Agreement) -> Chart:
         ring = alt.Chart(alt.NamedData(f"{name}-corrected")).mark_point(size=55, color="@c1", aria=False)
         layers.append(ring.encode(x=x, y=y, tooltip=shown))
         read += " Rings: the same designs, corrected by what the trials before each had measured."
-    said = takeaway(found, label)
+    said = takeaway(found)
     errors = frame["predicted"] / frame["measured"] - 1
     rows = [
         (
@@ -82,7 +82,7 @@ def chart(facts: Facts, found: Agreement) -> Chart:
         name=name,
         title=f"{label}: model and measurement",
         takeaway=said,
-        description=f"Predicted over measured {label.lower()} of {found.n} designs, with the line on which both agree. {said}",
+        description=f"Predicted over measured {label.lower()} of {found.n} designs, with the line on which both agree{' and, as rings, what was corrected by earlier trials' if len(corrected) else ''}. {said}",
         spec=specify(layers, 260),
         data=data,
         table=Table(
@@ -97,7 +97,7 @@ def chart(facts: Facts, found: Agreement) -> Chart:
     )  # fmt: skip
 
 
-def takeaway(found: Agreement, label: str) -> str:
+def takeaway(found: Agreement) -> str:
     """Error, bias, and what a single factor would not mend."""
     side = "too much" if found.bias > 0 else "too little"
     ordered = ""
@@ -110,7 +110,7 @@ def takeaway(found: Agreement, label: str) -> str:
             f"{words.percent(found.uncorrected_error)} (median of the last {words.whole(found.n_corrected)})."
         )
     return (
-        f"{label}: the model is off by {words.percent(found.median_error)} in the median of {words.whole(found.n)} designs. It says "
+        f"The model is off by {words.percent(found.median_error)} in the median of {words.whole(found.n)} designs. It says "
         f"{words.percent(abs(found.bias))} {side} in the median; without that bias {words.percent(found.spread)} are left{ordered}.{learned}"
     )
 

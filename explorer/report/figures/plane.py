@@ -152,7 +152,7 @@ def cells_of(facts: Facts) -> pd.DataFrame:
     out["grade"] = np.searchsorted(STEPS, out["above"].fillna(0).to_numpy())
     binding = plane["binding"].astype(str) if "binding" in plane else plane["feasible"].map(lambda _: "")
     out["limit"] = [
-        "" if not b or b == "nan" else (f"closest to its end: {words.limit(b)}" if o else f"exceeded most: {words.limit(b)}")
+        "" if not b or b == "nan" else (f"closest to its end: {facts.limit(b)}" if o else f"exceeded most: {facts.limit(b)}")
         for b, o in zip(binding, ok, strict=True)
     ]  # fmt: skip
     out["far"] = f.flags(plane["extrapolated"]).astype(int) if "extrapolated" in plane else 0
@@ -320,11 +320,11 @@ def takeaway(facts: Facts, cells: pd.DataFrame) -> str:
         f", {'beyond' if ratio > crossing else 'short of'} the FLOP crossover at c = {words.number(crossing, digits)} d"
     )  # fmt: skip
     return (
-        f"The best cell has c = {words.whole(best['context_length'])} tokens at d = {words.whole(best['d_model'])}, "
+        f"{'By the model, the' if facts.measured else 'The'} best cell has c = {words.whole(best['context_length'])} tokens at d = {words.whole(best['d_model'])}, "
         f"{words.number(ratio, digits)} times its width{beyond}; cells within 0.01 nats of it (less than seed noise) reach "
         f"from c = {words.whole(near['context_length'].min())} to {words.whole(near['context_length'].max())} tokens "
         f"and from d = {words.whole(near['d_model'].min())} to {words.whole(near['d_model'].max())}. "
-        f"Of the feasible cells, {words.percent(float(ok['far'].mean()))} lie outside the law's domain."
+        f"{words.share(float(ok['far'].mean()), 'the feasible cells')} outside the law's domain."
     )
 
 
