@@ -5,7 +5,7 @@
 times, on one core, a study's designs as a table in random order (rows share what they repeat: widths and
 contexts), as few unrelated rows, and as open grids, where plans fall away by straight lines in depth.
 Enumeration, which rules most designs out by bounds before a plan is looked for, is in `bench_search.py`. `--markdown`
-writes the table into the README.
+writes the table between its markers.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("budgets", nargs="*", type=Path, default=[STUDY])
     parser.add_argument("--times", type=int, default=3)
-    parser.add_argument("--markdown", action="store_true", help="write the table into the README")
+    parser.add_argument("--markdown", action="store_true", help="write the table between its markers")
     asked = parser.parse_args()
     packages = min(cpu_seconds(sys.executable, "-c", f"import {PACKAGES}") for _ in range(asked.times))
     head = ("run", "CPU s", "all it imports", "times as long", "the packages", "times as long")

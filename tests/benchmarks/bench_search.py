@@ -11,7 +11,7 @@ for the trials that not every seed reached. It takes hours: `--sampler` runs som
 every finished run, to go on from there. Part four is `auto` on the budgets of `varied.yaml`, unlike the studies. Part five
 enumerates one budget's levers, ever more of them, from 10^4 to 10^9 designs: what a design costs, and the memory.
 Part six is `auto` on budgets drawn by a seed, which nobody saw while it was built.
-`--part` runs some parts alone; `--markdown` writes the parts that ran into the README between its markers. pymoo
+`--part` runs some parts alone; `--markdown` writes the parts that ran between its markers. pymoo
 and Optuna's GP (which needs PyTorch) are compared where they are installed.
 """
 
@@ -88,7 +88,7 @@ def main() -> int:
     )
     parser.add_argument("--keep", type=Path, help="file of finished runs of samplers")
     parser.add_argument("--draw", type=int, default=0, help="seed that budgets are drawn by")
-    parser.add_argument("--markdown", action="store_true", help="write the tables into the README")
+    parser.add_argument("--markdown", action="store_true", help="write the tables between their markers")
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part; may be repeated")
     asked = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)

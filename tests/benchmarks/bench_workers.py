@@ -4,7 +4,7 @@
 
 Each trial waits so many seconds as a training run on another machine would. Every storage that can be
 started here is tried. Rates are counted while all workers are at it, by the evaluator's own clock: what it
-takes to start Python is not the search's. `--markdown` writes the table into the README between its markers.
+takes to start Python is not the search's. `--markdown` writes the table between its markers.
 """
 
 from __future__ import annotations
@@ -81,11 +81,11 @@ def storages(stack: ExitStack) -> Iterator[tuple[str, str]]:
 
 
 def main() -> None:
-    """Print the table, or write it into the README."""
+    """Print the table, or write it between its markers."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--seconds", type=float, nargs="+", default=[0.2, 1.0, 4.0])
     parser.add_argument("--trials", type=int, default=16)
-    parser.add_argument("--markdown", action="store_true", help="write the table into the README")
+    parser.add_argument("--markdown", action="store_true", help="write the table between its markers")
     arguments = parser.parse_args()
     table = [
         ("storage", "a trial waits", "one worker: s per trial", "two workers: s per trial", "times as fast")

@@ -1,4 +1,4 @@
-"""Tables of the benchmarks: on the terminal, and in the README between markers."""
+"""Tables of the benchmarks: on the terminal, and between markers in the README or in the one beside this file."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-README = Path(__file__).parents[2] / "README.md"
-END = "<!-- speed:end -->"
+PAGES = (Path(__file__).parents[2] / "README.md", Path(__file__).parent / "README.md")
 Row = tuple[str, ...]
 
 
@@ -21,14 +20,12 @@ def show(title: str, table: Sequence[Row]) -> None:
 
 
 def write(part: str, title: str, table: Sequence[Row]) -> None:
-    """Put a part's table between its own markers in the README's block, or add it at the block's end."""
-    text = README.read_text("utf-8")
-    if END not in text:
-        raise SystemExit(f"{README} must hold the line {END}")
+    """Put a part's table between its own markers, on the page that has them, or add it to the last page."""
     head, *rows = table
     lines = [f"| {' | '.join(row)} |" for row in (head, tuple("---" for _ in head), *rows)]
     begin, end = f"<!-- speed:{part} -->", f"<!-- speed:{part}:end -->"
     new = f"{begin}\n{title}:\n\n" + "\n".join(lines) + f"\n{end}"
-    before, found, rest = text.partition(begin)
+    page = next((page for page in PAGES if begin in page.read_text("utf-8")), PAGES[-1])
+    before, found, rest = page.read_text("utf-8").partition(begin)
     after = rest.partition(end)[2]
-    README.write_text(before + new + after if found else text.replace(END, f"\n{new}\n{END}"), "utf-8")
+    page.write_text(before + new + after if found else f"{before}\n{new}\n", "utf-8")
