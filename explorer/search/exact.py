@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from explorer.search.blocks import Block, Blocks, Chunks, corners, dominated
+from explorer.search.blocks import Block, Blocks, Candidates, Chunks, corners, dominated
 from explorer.search.crew import Crew
 from explorer.search.front import Ruler, nondominated
 from explorer.search.outcome import SearchProblem
@@ -27,6 +27,10 @@ from explorer.units import FloatArray
 
 WAVE = 8
 """Parts looked at against the same front."""
+LARGE = 100_000_000
+"""Designs of a lattice from which on a good front is looked for first; for fewer it is not worth its time."""
+SEEDS = 1000
+"""Designs evaluated for it."""
 POOL = 1 << 15
 """Candidates that wait, about; more are evaluated before the next part is looked at."""
 FIRST, MOST = 256, 4096
@@ -77,7 +81,8 @@ class Exact:
         if self.undecided is None or not len(self.undecided):
             return Ruler.of(self.coordinates)
         possible = np.vstack([self.coordinates, self.undecided])
-        best = Ruler.of(possible[nondominated(possible)])
+        # What was found is measured too where bounds beat all of it.
+        best = Ruler.of(np.vstack([self.coordinates, possible[nondominated(possible)]]))
         # Distances are to designs that exist.
         return Ruler(self.coordinates, best.reference, best.scale, best.hypervolume)
 
@@ -113,6 +118,8 @@ def exact_front(
     n_evaluated, batch, looks, next_look = 0, FIRST, 0, 1
     pace = Pace(size, within)
     limit = np.inf if most is None else most
+    # Parts can be bounded and halved for long; where it is evaluations that count, some part is cut to its end.
+    ahead = 0 if most is None else WAVE
 
     def work(task: tuple[str, Any, FloatArray]) -> Any:
         kind, what, rivals = task
@@ -135,10 +142,13 @@ def exact_front(
             on_progress(pace.at(queue.n_designs, len(pool)))
 
     with Crew(work, workers) as crew:
+        if own is not None and size > LARGE:
+            pool.add(_promising(problem, int(min(limit, SEEDS))))
+            n_evaluated += evaluate(crew, len(pool))
         for block in crew.map([("bound", part, front.coordinates) for part in blocks.whole()]):
             queue.add(block, front.coordinates)
         while (len(queue) or len(pool)) and n_evaluated < limit:
-            wave = queue.take(WAVE, front.coordinates) if len(pool) <= POOL else []
+            wave = queue.take(WAVE, front.coordinates, ahead) if len(pool) <= POOL else []
             parts = [(block, blocks.cut(block)) for block in wave]
             tasks = [("bound", half, front.coordinates) for _, halves in parts for half in halves]
             tasks += [("open", block, front.coordinates) for block, halves in parts if not halves]
@@ -167,6 +177,17 @@ def exact_front(
             told()
     notes = _notes(own is not None, problem)
     return _result(front, queue, pool, n_evaluated, notes)
+
+
+def _promising(problem: SearchProblem, most: int) -> Candidates:
+    """The designs that `auto` would propose first, as candidates of which no bound is known: a good front from
+    the start rules out most parts of a large lattice before they are cut."""
+    from explorer.search.archive import ArchiveSearch
+
+    search = ArchiveSearch(problem, seed=0)
+    points = np.array([search.proposal(k) for k in range(min(most, problem.lattice.size))])
+    keys = np.unique(problem.lattice.keys(points))
+    return Candidates(keys, np.full((len(keys), len(problem.objectives)), -np.inf))
 
 
 def _result(front: _Front, queue: Queue, pool: Pool, n_evaluated: int, notes: tuple[str, ...] = ()) -> Exact:

@@ -88,13 +88,15 @@ class Sweep:
         flat, rows = flat[kept], rows[kept]
         if not len(flat):
             return none
-        where = [np.unique(axis) for axis in np.unravel_index(flat, shape)]
+        held = np.zeros(shape, dtype=bool)
+        held.reshape(-1)[flat] = True
+        some = {axis: _along(held, axis) for axis in (0, 2, 4, 6)}
         axes = part.axes
         part = part.with_(
-            schedule=axes["schedule"][where[0]],
-            d_head=axes["d_head"][where[2]],
-            context_length=axes["context_length"][where[4]],
-            n_layers=np.concatenate([tiles[k] for k in where[6]]),
+            schedule=axes["schedule"][some[0]],
+            d_head=axes["d_head"][some[2]],
+            context_length=axes["context_length"][some[4]],
+            n_layers=np.concatenate([tiles[k] for k in some[6]]),
         )
         return Block(part, self._count(part), corners(rows, MOST_CORNERS))
 
@@ -243,6 +245,11 @@ class Sweep:
         heads = self.lattice.valid_heads[np.ix_(axes["d_head"], axes["n_kv_heads"], axes["d_model"])]
         rest = len(axes["vocab_size"]) * len(axes["n_layers"])
         return int(heads.sum()) * int(self._windows(part).sum()) * rest
+
+
+def _along(held: BoolArray, axis: int) -> IntArray:
+    """Indices on one axis at which anything holds."""
+    return np.flatnonzero(np.any(held, axis=tuple(a for a in range(held.ndim) if a != axis)))
 
 
 def _cells(values: Sequence[FloatArray], shape: tuple[int, ...], flat: IntArray) -> FloatArray:

@@ -20,13 +20,17 @@ class Queue:
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Block]] = []
+        self._latest: list[tuple[float, int, Block]] = []
+        """What was added since something was taken."""
+        self._gone: set[int] = set()
+        """Numbers of blocks that were taken out of turn and are still on the heap."""
         self._n_added = 0
         self._reference: FloatArray | None = None
         self.n_designs = 0
         """Of the lattice, in all that waits."""
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return len(self._heap) - len(self._gone)
 
     def add(self, block: Block, front: FloatArray) -> None:
         """Take in what bounds left of a part."""
@@ -34,31 +38,51 @@ class Queue:
             return
         self.n_designs += block.n_designs
         self._n_added += 1
-        heapq.heappush(self._heap, (-self._gain(block, front), self._n_added, block))
+        entry = (-self._gain(block, front), self._n_added, block)
+        heapq.heappush(self._heap, entry)
+        self._latest.append(entry)
 
-    def take(self, n: int, front: FloatArray) -> list[Block]:
-        """The first `n` blocks that hold anything which `front` does not beat."""
+    def take(self, n: int, front: FloatArray, ahead: int = 0) -> list[Block]:
+        """The first `n` blocks that hold anything which `front` does not beat; before them, the first `ahead` of
+        those that were added last, so that some part is soon cut to its end."""
         found: list[Block] = []
-        while self._heap and len(found) < n:
-            _, _, block = heapq.heappop(self._heap)
+
+        def took(block: Block) -> None:
             self.n_designs -= block.n_designs
             if not dominated(block.best, front).all():
                 found.append(block)
+
+        for _, number, block in heapq.nsmallest(ahead, self._latest):
+            self._gone.add(number)
+            took(block)
+        self._latest = []
+        while self._heap and len(found) < n:
+            _, number, block = heapq.heappop(self._heap)
+            if number in self._gone:
+                self._gone.remove(number)
+            else:
+                took(block)
         return found
 
     def renew(self, front: FloatArray) -> None:
         """Forget what `front` beats by now, and weigh the rest against it."""
-        kept = [(n, b) for _, n, b in self._heap if not dominated(b.best, front).all()]
+        kept = [(n, b) for n, b in self._waiting() if not dominated(b.best, front).all()]
         self.n_designs = sum(block.n_designs for _, block in kept)
         every = np.vstack([front, *(block.best for _, block in kept)])
-        every = every[nondominated(every)]
+        every = np.vstack([front, every[nondominated(every)]])
         self._reference = Ruler.of(every).reference if len(every) else None
+        latest = {number for _, number, _ in self._latest}
         self._heap = [(-self._gain(block, front), number, block) for number, block in kept]
+        self._latest = [entry for entry in self._heap if entry[1] in latest]
+        self._gone.clear()
         heapq.heapify(self._heap)
 
     def left(self, more: FloatArray) -> FloatArray:
         """What bounds everything that waits, and `more`."""
-        return np.vstack([more, *(block.best for _, _, block in self._heap)])
+        return np.vstack([more, *(block.best for _, block in self._waiting())])
+
+    def _waiting(self) -> list[tuple[int, Block]]:
+        return [(number, block) for _, number, block in self._heap if number not in self._gone]
 
     def _gain(self, block: Block, front: FloatArray) -> float:
         """About the hypervolume that a block could add: of its best row, less what one design has of it."""

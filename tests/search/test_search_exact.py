@@ -2,6 +2,8 @@
 
 import os
 import signal
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +16,10 @@ from explorer.pipeline import study
 from explorer.report import render
 from explorer.search import bounds, sweep
 from explorer.search import exact as exact_module
+from explorer.search.archive import ArchiveSearch
 from explorer.search.blocks import dominated
 from explorer.search.crew import Crew
-from explorer.search.exact import exact_front
+from explorer.search.exact import Exact, exact_front
 from explorer.search.front import Objective, hypervolume, nondominated
 from explorer.search.outcome import Outcome
 from explorer.search.problem import Problem
@@ -289,6 +292,59 @@ def test_stopped_early_the_bound_holds_and_tightens_to_nothing(monkeypatch, obje
         assert some.gap <= within
         assert some.n_evaluated <= truth.n_evaluated
         assert 1 - some.ruler.share(some.coordinates) == pytest.approx(some.gap, abs=1e-12)
+
+
+def test_where_a_bound_beats_all_that_was_found_the_gap_is_still_a_share_of_it():
+    coordinates = np.array([[0.0, 1.0], [1.0, 0.0]])
+    stopped = Exact(
+        points=np.zeros((2, 9), dtype=np.int64), figures=coordinates, coordinates=coordinates, optima={},
+        n_proved=2, n_evaluated=2, n_undecided=1, undecided=np.zeros((1, 2)),
+    )  # fmt: skip
+    # Of the square from 0 to 1.1, what was found has two strips of a tenth.
+    assert stopped.gap == pytest.approx(1 - (2 * 0.11 - 0.01) / 1.1**2)
+
+
+@pytest.mark.parametrize("goals", ["", ", {minimize: n_params}"])
+def test_a_good_front_from_the_start_changes_nothing_but_the_work(monkeypatch, goals):
+    problem = small(kv="[all, 4]", objectives=f"[{{minimize: loss}}, {{maximize: context_length}}{goals}]")
+    monkeypatch.setattr(sweep, "MOST_CELLS", 300)
+    plain = exact_front(problem)
+    monkeypatch.setattr(exact_module, "LARGE", 0)
+    seeded = exact_front(problem)
+    np.testing.assert_array_equal(seeded.points, plain.points)
+    np.testing.assert_array_equal(seeded.coordinates, plain.coordinates)
+    assert seeded.complete
+    few = exact_front(problem, most=7)
+    assert few.n_evaluated == 7
+    assert few.n_proved + few.n_undecided == problem.lattice.size
+
+
+def test_of_hundreds_of_billions_a_stop_comes_soon_and_says_how_far_off_it_may_be():
+    text = (Path(__file__).parents[1] / "benchmarks" / "billion.yaml").read_text("utf-8")
+    for coarse, fine in (
+        ("per_octave: 4, multiple_of: 256", "per_octave: 32, multiple_of: 16"),
+        ("to: 12288, multiple_of: 128", "to: 12288, multiple_of: 16"),
+        ("d_head: [64, 96, 128]", "d_head: [32, 64, 80, 96, 128, 160, 192]"),
+        (
+            "vocab_size: [32000,",
+            "vocab_size: [32000, 40000, 48000, 64000, 80000, 96000, 112000, 144000, 160000,",
+        ),
+    ):
+        assert coarse in text
+        text = text.replace(coarse, fine)
+    problem = Problem(budget.load(text))
+    assert problem.lattice.size > 10**11
+    began = time.process_time()
+    stopped = exact_front(problem, most=2000, workers=1)
+    assert time.process_time() - began < 60
+    assert stopped.n_evaluated == 2000
+    assert stopped.n_proved + stopped.n_undecided == problem.lattice.size
+    assert 0 < stopped.gap < 1
+    # What was found is no less than what `auto` proposes first.
+    auto = ArchiveSearch(problem, seed=0)
+    proposed = problem.outcome(np.array([auto.proposal(k) for k in range(20)]))
+    first = hypervolume(proposed.coordinates[proposed.feasible], stopped.ruler.reference)
+    assert hypervolume(stopped.coordinates, stopped.ruler.reference) >= first > 0
 
 
 def test_what_has_no_bound_has_none_when_stopped_early():
