@@ -19,6 +19,9 @@ CHARACTER, LINE = 0.56, 1.15
 NARROWEST = 300.0
 """Width of a plot on a narrow screen, in pixels."""
 
+NEAR, AWAY, MOST_HIDDEN = 22.0, 150.0, 60.0
+"""A name farther off than so many pixels could be another mark's: that costs more than covering whatever marks."""
+
 Align = Literal["left", "right", "center"]
 
 
@@ -74,6 +77,8 @@ def place(
     they must not. Of places that are not free, a name that must be there takes the least bad one.
     """
     boxes = list(taken)
+    # Over another's mark a name would be taken for that one's.
+    named = np.array([name.points[0] for name in names if len(name.points) == 1]).reshape(-1, 2)
     found: list[Place | None] = []
     for name in names:
         best: tuple[float, Place] | None = None
@@ -81,9 +86,12 @@ def place(
             for rank, offset in enumerate(name.offsets):
                 own = box(name, x, y, offset)
                 over, covered = _over(own, boxes, width, height), _covered(own, marks)
-                if name.optional and (over > 0 or covered):
+                mistaken = _covered(own, named)
+                if name.optional and (over > 0 or covered or mistaken):
                     continue
-                cost = 1000 * over + 20 * covered + 2 * _covered(own, faint) + at * len(name.offsets) + rank
+                hidden = min(20 * covered, MOST_HIDDEN) + min(2 * _covered(own, faint), MOST_HIDDEN)
+                far = AWAY if abs(offset.dy) > NEAR else 0
+                cost = 1000 * over + AWAY * mistaken + hidden + far + at * len(name.offsets) + rank
                 if best is None or cost < best[0]:
                     best = cost, Place(at, offset, own)
         found.append(best[1] if best else None)

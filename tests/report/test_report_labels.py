@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from report_fixture import make_result
 
 from explorer import report
 from explorer.report import labels
-from explorer.report.figures import front, plane
+from explorer.report.figures import exchange, front, plane, sweep
 from explorer.result import Result
 
 Box = tuple[float, float, float, float]
@@ -58,7 +59,9 @@ def test_an_optional_name_stands_free_or_nowhere(spots: list[Any], marks: list[A
         for offset in one.offsets:
             box = labels.box(one, *one.points[0], offset)
             inside = box[0] >= 0 and box[1] >= 0 and box[2] <= 300 and box[3] <= 400
-            bare = not any(box[0] - 4 < x < box[2] + 4 and box[1] - 4 < y < box[3] + 4 for x, y in marks)
+            bare = not any(
+                box[0] - 4 < x < box[2] + 4 and box[1] - 4 < y < box[3] + 4 for x, y in [*marks, *spots]
+            )
             free.append(inside and bare and all(apart(box, other) for other in taken))
         # The first place that is free, as the places are ordered.
         expected = one.offsets[free.index(True)] if any(free) else None
@@ -131,3 +134,37 @@ def test_names_of_the_plane_do_not_touch(width: float) -> None:
             )
     assert len(boxes) > 4
     assert all(apart(a, b) for a, b in combinations(boxes, 2))
+
+
+@pytest.mark.parametrize("contexts", [[384.0, 512.0], [512.0, 384.0], [140.0, 1_900.0], [1_800.0, 1_900.0]])
+def test_names_of_two_lines_stand_on_either_side(contexts: list[float]) -> None:
+    marks = pd.DataFrame({"context_length": contexts, "label": ["c = d", "best: c = 512"]})
+    found = sweep._named(marks, 128, 2_048)
+    boxes = []
+    for row in found.to_dict("records"):
+        x = 200 * np.log(row["context_length"] / 128) / np.log(16)
+        named = labels.Name(text=row["label"], points=(), offsets=(), size=11.5)
+        boxes.append(labels.box(named, x, 10, labels.Offset(row["dx"], row["dy"], row["align"])))
+    assert apart(*boxes)
+    # At the left there is the axis, with room above it.
+    assert all(b[0] >= -15 and b[2] <= 201 for b in boxes)
+
+
+@pytest.mark.parametrize("name", ["exchange", "widths"])
+def test_names_along_a_curve_stand_off_every_line(name: str) -> None:
+    chart = report.charts(make_result())[name]
+    frame = chart.data[name]
+    labelled = frame[frame["labelled"] == 1]
+    assert len(labelled)
+    assert labelled[["dx", "dy", "align"]].notna().all(axis=None)
+    along = "c" if name == "exchange" else "d_model"
+    every = frame[["gain", "low", "high"]].to_numpy(dtype=float)
+    low, high = np.nanmin(every), np.nanmax(every)
+    x = np.log(frame[along] / frame[along].min()) / np.log(frame[along].max() / frame[along].min())
+    x = exchange.ROOMY * (x if name == "exchange" else 1 - x)
+    y = exchange.HEIGHT * (high - frame["gain"]) / (high - low)
+    for at, row in labelled.iterrows():
+        named = labels.Name(text="d 1,234", points=(), offsets=(), size=11)
+        box = labels.box(named, x[at], y[at], labels.Offset(row["dx"], row["dy"], row["align"]))
+        inside = (x > box[0]) & (x < box[2]) & (y > box[1]) & (y < box[3])
+        assert not inside.any()

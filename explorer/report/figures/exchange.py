@@ -6,9 +6,10 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
+import numpy as np
 
 from explorer.claims.records import CurvePoint, Trade
-from explorer.report import words
+from explorer.report import labels, words
 from explorer.report.chart import Chart, Table, specify
 from explorer.report.facts import Facts
 from explorer.report.figures import axes
@@ -21,6 +22,9 @@ COLOURS = ["@c0", "@c1", "@c2", "@c3", "@c4", "@c6"]
 DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3]]
 LABELS = 8
 """About as many points of the asked corpus carry a label."""
+HEIGHT, ROOMY = 320, 620.0
+"""Pixels: height of the plot, and a width of it (on paper) for which names are placed."""
+ABOVE = tuple(labels.Offset(0, dy, "center") for dy in (-13, 14, -20, 21))
 
 
 def charts(facts: Facts) -> list[Chart]:
@@ -102,6 +106,34 @@ def _frame(trade: Trade, which: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _named(frame: pd.DataFrame, along: str) -> pd.DataFrame:
+    """The rows that are labelled, their names off every line; those without a free place are not."""
+    every = np.concatenate([frame[k].dropna().to_numpy(dtype=float) for k in ("gain", "low", "high")])
+    low, high = float(every.min()), float(every.max())
+    ends = np.log(frame[along].to_numpy(dtype=float))
+    x = ROOMY * (ends - ends.min()) / ((ends.max() - ends.min()) or 1.0)
+    x = ROOMY - x if along == "d_model" else x
+    y = HEIGHT * (high - frame["gain"].to_numpy(dtype=float)) / ((high - low) or 1.0)
+    strokes = []
+    for _, line in frame.groupby("corpus", sort=False):
+        order = np.argsort(x[line.index])
+        at = np.linspace(x[line.index].min(), x[line.index].max(), 200)
+        strokes.append(np.stack([at, np.interp(at, x[line.index][order], y[line.index][order])], axis=1))
+    wanted = frame.index[frame["labelled"] == 1]
+    names = [
+        labels.Name(
+            text="d 12,345", size=11, offsets=ABOVE, points=((float(x[k]), float(y[k])),), optional=True
+        )
+        for k in wanted
+    ]
+    places = labels.place(names, np.concatenate(strokes), ROOMY, float(HEIGHT))
+    placed = {k: p for k, p in zip(wanted, places, strict=True) if p}
+    frame["labelled"] = [int(k in placed) for k in frame.index]
+    for name in ("dx", "dy", "align"):
+        frame[name] = [getattr(placed[k].offset, name) if k in placed else None for k in frame.index]
+    return frame
+
+
 def _drawn(trade: Trade, which: str) -> list[str]:
     """Corpora of a curve: one that chooses contexts says nothing where no benefit of context is modelled."""
     return [
@@ -114,7 +146,10 @@ def _drawn(trade: Trade, which: str) -> list[str]:
 def _curve(trade: Trade, name: str, which: str, x: alt.X, *, label: str, caption: str, **said: str) -> Chart:
     import pandas as pd
 
-    frame, corpora = _frame(trade, which), _drawn(trade, which)
+    frame, corpora = (
+        _named(_frame(trade, which), "c" if which == "exchange" else "d_model"),
+        _drawn(trade, which),
+    )
     points: tuple[CurvePoint, ...] = getattr(trade.asked, which)
     y = alt.Y("gain:Q", title="Gain over arm A (nats/token)")
     tips = [
@@ -143,7 +178,7 @@ def _curve(trade: Trade, name: str, which: str, x: alt.X, *, label: str, caption
             x=x, y=y, stroke=alt.Stroke("corpus:N", sort=corpora, scale=alt.Scale(domain=corpora, range=colours), legend=None), tooltip=tips),
         *(
             source.transform_filter("datum.labelled == 1").transform_calculate(label=label)
-            .mark_text(dy=-12, fontSize=11, color="@ink", opacity=alt.expr(axes.ROOM), **halo).encode(x=x, y=y, text=alt.Text("label:N"))
+            .mark_text(**labels.MARK, fontSize=11, color="@ink", opacity=alt.expr(axes.ROOM), **halo).encode(x=x, y=y, text=alt.Text("label:N"))
             for halo in axes.HALO
         ),
     ]  # fmt: skip
@@ -154,7 +189,7 @@ def _curve(trade: Trade, name: str, which: str, x: alt.X, *, label: str, caption
     return Chart(
         name=name, title=said["title"], takeaway=takeaway, how_to_read=said["how_to_read"],
         description=f"Gain over arm A along {len(points)} designs, for {len(corpora)} corpora. {takeaway}",
-        spec=specify(layers, 320),
+        spec=specify(layers, HEIGHT),
         data={name: frame, f"{name}-zero": pd.DataFrame({"at": [0.0]})},
         table=Table(
             caption=caption,

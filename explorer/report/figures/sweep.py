@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import altair as alt
 import numpy as np
 
-from explorer.report import palette, words
+from explorer.report import labels, palette, words
 from explorer.report.chart import Chart, Table, specify
 from explorer.report.facts import Facts
 from explorer.report.figures import axes
@@ -47,9 +47,7 @@ def chart(facts: Facts, quantity: str, sweep: pd.DataFrame) -> Chart:
     marks = marks[
         marks["context_length"].between(frame["context_length"].min(), frame["context_length"].max())
     ]
-    middle = np.sqrt(frame["context_length"].min() * frame["context_length"].max())
-    # Names stay inside the chart: left of a mark in its right half.
-    marks["right"] = (marks["context_length"] > middle).astype(int)
+    marks = _named(marks, float(frame["context_length"].min()), float(frame["context_length"].max()))
     x = axes.context()
     source = alt.Chart(alt.NamedData(name))
     layers = [
@@ -69,12 +67,7 @@ def chart(facts: Facts, quantity: str, sweep: pd.DataFrame) -> Chart:
         ),
         alt.Chart(alt.NamedData(f"{name}-marks")).mark_rule(color="@ink", strokeDash=[3, 3], strokeWidth=1.25).encode(x=alt.X("context_length:Q")),
         alt.Chart(alt.NamedData(f"{name}-marks"))
-        .transform_filter("datum.right == 0")
-        .mark_text(align="left", baseline="bottom", dx=-1, dy=-3, fontSize=11.5, color="@ink", y=0)
-        .encode(x=alt.X("context_length:Q"), text=alt.Text("label:N")),
-        alt.Chart(alt.NamedData(f"{name}-marks"))
-        .transform_filter("datum.right == 1")
-        .mark_text(align="right", baseline="bottom", dx=1, dy=-3, fontSize=11.5, color="@ink", y=0)
+        .mark_text(**labels.MARK, fontSize=11.5, color="@ink", y=0)
         .encode(x=alt.X("context_length:Q"), text=alt.Text("label:N")),
     ]  # fmt: skip
     words_ = takeaway(facts, quantity, frame)
@@ -104,6 +97,23 @@ def chart(facts: Facts, quantity: str, sweep: pd.DataFrame) -> Chart:
         ),
         height=390,
     )  # fmt: skip
+
+
+def _named(marks: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
+    """The marks' names above the plot, each to the side of its line on which there is room; or else below its upper edge."""
+    width = 200.0  # of one of three charts in a row on a small screen
+    names = [
+        labels.Name(
+            text=text, size=11.5, points=((float(width * np.log(c / low) / np.log(high / low)), 10.0),),
+            offsets=(labels.Offset(-1, -10, "left"), labels.Offset(1, -10, "right"), labels.Offset(4, 9, "left"), labels.Offset(-4, 9, "right")),
+        )
+        for text, c in zip(marks["label"], marks["context_length"], strict=True)
+    ]  # fmt: skip
+    # The one at the right first: what stands left of it has the other side too.
+    order = list(np.argsort(-marks["context_length"].to_numpy()))
+    found = labels.place([names[k] for k in order], np.empty((0, 2)), width, 40.0)
+    places = dict(zip(order, found, strict=True))
+    return marks.assign(**labels.columns([p for k in range(len(names)) if (p := places[k])]))
 
 
 def gathered(sweep: pd.DataFrame) -> pd.DataFrame:
