@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from explorer.search.front import nondominated
 from explorer.search.space import BoolArray, IntArray
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 CHUNK = 1 << 16
 MOST_STEPS = 1 << 22
 """Cells of the table by which rows of three coordinates are compared with a front."""
+GROUP = 1024
+"""Points of a front that rows are held against at once."""
 
 
 @dataclass(frozen=True)
@@ -122,21 +125,7 @@ def dominated(rows: FloatArray, front: FloatArray) -> BoolArray:
         return _dominated_in_two(rows, front)
     if front.shape[1] == 3 and (found := _dominated_in_three(rows, front)) is not None:
         return found
-    beaten = np.zeros(len(rows), dtype=bool)
-    # The points that beat most come first, so that few rows are left for the others.
-    low, high = front.min(axis=0), front.max(axis=0)
-    middle = ((front - low) / np.where(high > low, high - low, 1.0)).max(axis=1)
-    for start in range(0, len(rows), CHUNK):
-        some = rows[start : start + CHUNK]
-        left = np.arange(len(some))
-        for point in front[np.argsort(middle, kind="stable")]:
-            if not len(left):
-                break
-            here = some[left]
-            left = left[~((point <= here).all(axis=1) & (point < here).any(axis=1))]
-        beaten[start : start + CHUNK] = True
-        beaten[start + left] = False
-    return beaten
+    return _dominated_in_many(rows, front)
 
 
 def _dominated_in_two(rows: FloatArray, front: FloatArray) -> BoolArray:
@@ -168,8 +157,43 @@ def _dominated_in_three(rows: FloatArray, front: FloatArray) -> BoolArray | None
     i = np.searchsorted(first, rows[:, 0], side="right")
     j = np.searchsorted(second, rows[:, 1], side="right")
     beaten: BoolArray = least[i, j] <= rows[:, 2]
-    # Nothing on the front beats what equals a row of it.
-    close = np.flatnonzero(beaten & (least[i, j] == rows[:, 2]))
-    known = {point.tobytes() for point in np.ascontiguousarray(front)}
-    beaten[close] = [row.tobytes() not in known for row in np.ascontiguousarray(rows[close])]
+    return _but_equal(beaten, np.flatnonzero(beaten & (least[i, j] == rows[:, 2])), rows, front)
+
+
+def _dominated_in_many(rows: FloatArray, front: FloatArray) -> BoolArray:
+    """`dominated` for any number of coordinates, by sets of bits: a row's rank among the front's values of one
+    coordinate tells which points are as good in that one; those in the sets of all coordinates beat it."""
+    front = front[nondominated(front)]
+    # The points that beat most come first, so that few rows are left for the others.
+    low, high = front.min(axis=0), front.max(axis=0)
+    middle = ((front - low) / np.where(high > low, high - low, 1.0)).max(axis=1)
+    front = front[np.argsort(middle, kind="stable")]
+    left = np.arange(len(rows))
+    for start in range(0, len(front), GROUP):
+        some, here = front[start : start + GROUP], rows[left]
+        both: NDArray[np.uint64] | None = None
+        for values, column in zip(some.T, here.T, strict=True):
+            place = np.argsort(values, kind="stable")
+            rank = np.empty(len(some), dtype=np.int64)
+            rank[place] = np.arange(len(some))
+            n_as_good, which = np.unique(
+                np.searchsorted(values[place], column, side="right"), return_inverse=True
+            )
+            bits = np.packbits(rank < n_as_good[:, None], axis=1)
+            sets = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
+            both = sets[which] if both is None else both & sets[which]
+        assert both is not None
+        left = left[~both.any(axis=1)]
+        if not len(left):
+            break
+    beaten = np.ones(len(rows), dtype=bool)
+    beaten[left] = False
+    return _but_equal(beaten, np.flatnonzero(beaten), rows, front)
+
+
+def _but_equal(beaten: BoolArray, close: IntArray, rows: FloatArray, front: FloatArray) -> BoolArray:
+    """`beaten`, less those of the rows `close` that equal a row of the front: nothing on it beats them."""
+    # Zero has two signs and is one number.
+    known = {point.tobytes() for point in np.ascontiguousarray(front + 0.0)}
+    beaten[close] = [row.tobytes() not in known for row in np.ascontiguousarray(rows[close] + 0.0)]
     return beaten
