@@ -31,7 +31,10 @@ def gather(problem: Problem, setting: Setting, search: Search, picks: Mapping[st
     import pandas as pd
 
     front = search.front
-    fronts, inside = corpora.fronts(problem, setting), domain.inside(problem, setting)
+    fronts, inside = (
+        corpora.fronts(problem, setting, search.exact.n_evaluated),
+        domain.inside(problem, setting),
+    )
     beside = others(problem, search, fronts, inside)
     rows = pd.concat([front, beside], ignore_index=True) if len(beside) else front
     designs = {k: design_of(problem, row) for k, row in enumerate(rows.to_dict("records"))}

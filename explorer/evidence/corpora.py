@@ -23,13 +23,16 @@ MOST_ROWS = 400
 """Designs of one front that a report carries, evenly taken: with three objectives a front has thousands."""
 MOST_ENUMERATED = 10**8
 """Designs of a lattice that is enumerated once more per corpus; beyond that it would take minutes."""
+MOST_EVALUATED = 50_000
+"""Designs that the enumeration on the asked corpus evaluated, beyond which the other corpora, each as hard, are not
+enumerated as well: with four objectives that takes minutes each."""
 IN_LANDSCAPE = ("loss", "context_length", "n_params", "n_tokens")
 """Objectives that the landscapes of the trade hold already."""
 
 
-def fronts(problem: Problem, setting: Setting) -> dict[str, pd.DataFrame]:
-    """Corpus → its exact front over the whole lattice, rows as the trials'; the asked corpus is left out, and so
-    is every one whose front is not proved exact."""
+def fronts(problem: Problem, setting: Setting, n_evaluated: int = 0) -> dict[str, pd.DataFrame]:
+    """Corpus → its exact front over the whole lattice, rows as the trials'; the asked corpus, whose enumeration took
+    `n_evaluated` designs, is left out, and so is every one whose front is not proved exact."""
     import pandas as pd
 
     names = {o.name for o in problem.objectives}
@@ -37,7 +40,7 @@ def fronts(problem: Problem, setting: Setting) -> dict[str, pd.DataFrame]:
         return {}
     if names <= set(IN_LANDSCAPE) and not setting.held:
         find = _from_landscapes
-    elif problem.lattice.size <= MOST_ENUMERATED:
+    elif problem.lattice.size <= MOST_ENUMERATED and n_evaluated <= MOST_EVALUATED:
         find = _from_search
     else:
         return {}

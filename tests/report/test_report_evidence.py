@@ -70,6 +70,7 @@ def test_a_front_that_needs_plans_is_enumerated_anew() -> None:
     other = Problem(make_budget(space=SPACE, objectives=objectives))
     found = corpora.fronts(other, Setting.of(other))
     assert set(found) == {"short", "web", "code"}
+    assert corpora.fronts(other, Setting.of(other), corpora.MOST_EVALUATED + 1) == {}
     table = found["code"].sort_values("peak_device_bytes")
     assert (table["loss_code"].diff().dropna() <= 0).all()
 

@@ -192,7 +192,9 @@
     if (source === "proof") {
       const longest = front.reduce((a, b) => (a.context_length >= b.context_length ? a : b));
       const to = longest === best ? "" : `, the longest context c = ${whole.format(longest.context_length)} tokens at ${lossOf(longest)}`;
-      return `Judged on ${now.corpus}, this is the exact front, proven over all ${whole.format(state.lattice)} designs. ${lowest}${to}.`;
+      // A longer front travels evenly taken.
+      const what = front.length > 200 ? `these are ${front.length} designs of the exact front` : "this is the exact front";
+      return `Judged on ${now.corpus}, ${what}, proven over all ${whole.format(state.lattice)} designs. ${lowest}${to}.`;
     }
     return `Among the ${whole.format(rows.filter(ranked).length)} ${state.measured ? "measured" : "feasible"} designs on this page, judged on ${now.corpus} by ${pair}, ${front.length} form the front. ${lowest}. This front was not searched for: it is read off what this run looked at.`;
   };
