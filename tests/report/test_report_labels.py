@@ -136,8 +136,17 @@ def test_names_of_the_plane_do_not_touch(width: float) -> None:
     assert all(apart(a, b) for a, b in combinations(boxes, 2))
 
 
-@pytest.mark.parametrize("contexts", [[384.0, 512.0], [512.0, 384.0], [140.0, 1_900.0], [1_800.0, 1_900.0]])
-def test_names_of_two_lines_stand_on_either_side(contexts: list[float]) -> None:
+@pytest.mark.parametrize(
+    ("contexts", "above"),
+    [
+        ([384.0, 512.0], 2),
+        ([512.0, 384.0], 1),
+        ([140.0, 1_900.0], 2),
+        ([1_800.0, 1_900.0], 1),
+        ([300.0, 128.0], 1),
+    ],
+)
+def test_names_of_two_lines_stand_on_either_side(contexts: list[float], above: int) -> None:
     marks = pd.DataFrame({"context_length": contexts, "label": ["c = d", "best: c = 512"]})
     found = sweep._named(marks, 128, 2_048)
     boxes = []
@@ -146,6 +155,7 @@ def test_names_of_two_lines_stand_on_either_side(contexts: list[float]) -> None:
         named = labels.Name(text=row["label"], points=(), offsets=(), size=11.5)
         boxes.append(labels.box(named, x, 10, labels.Offset(row["dx"], row["dy"], row["align"])))
     assert apart(*boxes)
+    assert (found["dy"] < 0).sum() == above
     # At the left there is the axis, with room above it.
     assert all(b[0] >= -15 and b[2] <= 201 for b in boxes)
 

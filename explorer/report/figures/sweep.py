@@ -104,8 +104,8 @@ def _named(marks: pd.DataFrame, low: float, high: float) -> pd.DataFrame:
     width = 200.0  # of one of three charts in a row on a small screen
     names = [
         labels.Name(
-            text=text, size=11.5, points=((float(width * np.log(c / low) / np.log(high / low)), 10.0),),
-            offsets=(labels.Offset(-1, -10, "left"), labels.Offset(1, -10, "right"), labels.Offset(4, 9, "left"), labels.Offset(-4, 9, "right")),
+            text=text, size=11.5, points=((float(width * np.log(c / low) / np.log(high / low)), 20.0),),
+            offsets=(labels.Offset(-1, -12, "left"), labels.Offset(1, -12, "right"), labels.Offset(4, 12, "left"), labels.Offset(-4, 12, "right")),
         )
         for text, c in zip(marks["label"], marks["context_length"], strict=True)
     ]  # fmt: skip
