@@ -11,7 +11,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -136,4 +136,3 @@ class Inexpressible(Exception):
     """A row that the model has no words for, with the reason."""
 
     reason: str
-    details: dict[str, Any] = field(default_factory=dict)
