@@ -52,15 +52,20 @@ def run(
 ) -> Result:
     """Search the designs `budget` allows, weigh the idea, and return everything found.
 
-    `trials`, `seed`, `sampler`, `within`, `most_evaluated` and `evaluator_timeout` replace the budget's own.
-    `journal` is a file that keeps the study, so that an interrupted run can be continued; `storage` is a
-    journal or an Optuna storage URL that several processes share, each showing a sign of life every
-    `heartbeat` seconds. `evaluator` measures designs: a callable, or its name as `module:function`; it takes a
-    design's row (a mapping, units in the names) and returns what it measured, by metric name (see
-    `explorer.search.evaluators`). One that takes longer than `evaluator_timeout` seconds over a trial is
-    interrupted, and the trial fails (or `30m`; see `explorer.search.timeout` for where that cannot be). `n_draws` = 0
-    answers at the law's central values, without interval. Raises ExplorerError on input that cannot be run; a
-    budget that nothing meets is a result.
+    `trials`, `seed`, `sampler`, `within`, `most_evaluated` and `evaluator_timeout` replace the budget's own (None
+    keeps it). The enumeration that the search is measured by ends once it is `within` this share of the best
+    possible hypervolume, or has evaluated `most_evaluated` designs. `journal` is a file that keeps the study, so
+    that an interrupted run can be continued; `storage` goes before it: a journal or an Optuna storage URL that
+    several processes share, each showing a sign of life every `heartbeat` seconds (20).
+
+    `evaluator` measures designs: a callable, or its name as `module:function`; it takes a design's row (a
+    mapping, units in the names) and returns what it measured, by metric name (see
+    `explorer.search.evaluators`). One that takes longer than `evaluator_timeout` over a trial (seconds, or
+    `30m`) is interrupted, and the trial fails; see `explorer.search.timeout` for where that cannot be.
+
+    `n_draws` are the draws of the law behind every probability; 0 answers at its central values, without
+    interval. `on_progress(phase, done, total, note)` hears how far it is. Raises ExplorerError on input that
+    cannot be run; a budget that nothing meets is a result.
     """
     options = Options(
         trials=trials,
