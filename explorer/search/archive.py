@@ -20,7 +20,7 @@ LOOKED_AT_SHARE = 0.01
 """Of the lattice, at most this much is evaluated with the full model."""
 LEAST_LOOKED_AT, MOST_LOOKED_AT = 64, 450
 """On lattices whose hundredth is smaller, or larger than this per objective."""
-MOST_PLANNED = 1_000_000
+MOST_PLANNED = 1_500_000
 """Designs × plans looked at: where every design has thousands of plans, fewer designs."""
 GENERATIONS = 6
 SEED_SHARE = 0.3
