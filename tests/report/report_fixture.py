@@ -199,6 +199,7 @@ def make_result(
     )
     exact = front_of(every)
     trials = pd.concat([sample(n_trials - len(exact) // 2), exact.iloc[::2]], ignore_index=True)
+    trials.insert(0, "number", np.arange(len(trials)))
     front = front_of(trials)
     if long:
         front = (

@@ -235,6 +235,32 @@ def test_every_design_of_every_front_is_taken_apart_and_has_its_file(
     one.context.close()
 
 
+def test_measured_designs_are_compared_with_measured_ones(browser: Any, tmp_path: Path) -> None:
+    base = make_result()
+    measured = replace(base, search=replace(base.search, evaluator="mine:train"))
+    (tmp_path / "report.html").write_text(report.render(measured), "utf-8")
+    one = Opened(browser, tmp_path / "report.html")
+    page = one.page
+    front = page.locator("#fig-front")
+    assert "exact front" not in front.text_content()
+    assert "domain, wholly" not in front.text_content()
+    page.locator("input[name=corpus][value=code]").check(force=True)
+    page.wait_for_function("document.querySelector('[data-takeaway=front]').textContent.includes('on code')")
+    asked = base.trials[base.trials["feasible"]].drop_duplicates(["context_length", "d_model", "n_layers"])
+    said = page.locator('[data-takeaway="front"]').text_content()
+    assert f"Among the {len(asked)} measured designs on this page" in said
+    shapes = {
+        tuple(row) for row in asked[["context_length", "d_model", "n_layers"]].astype(int).to_numpy().tolist()
+    }
+    lines = page.locator("#front-table tbody tr").all()
+    assert lines
+    for line in lines:
+        cells = line.locator("td.num").all_text_contents()[:3]
+        assert tuple(int(cell.replace(",", "")) for cell in cells) in shapes
+    assert one.errors == []
+    one.context.close()
+
+
 def test_other_axes_redraw_the_front(opened: Opened) -> None:
     page = opened.page
     page.select_option("#axis-x", "memory_gib")

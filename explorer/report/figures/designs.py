@@ -95,8 +95,7 @@ def designs(facts: Facts) -> pd.DataFrame:
 
 def _kind(others: pd.DataFrame) -> Any:
     """Trials have a number; what enumeration or the sampler knew has none."""
-    numbered = others["number"].notna() if "number" in others else others.index >= 0
-    return np.where(numbered, "trial", "other")
+    return np.where(others["number"].notna(), "trial", "other")
 
 
 def beside(rows: pd.DataFrame, loss: str) -> dict[str, Any]:
