@@ -111,29 +111,38 @@ def _load(folder: Path) -> Result:
             "plane", "sweep", "models", "importance", "sensitivities", "anatomies", "model_anatomies", "others",
         ):  # fmt: skip
             if evidence.get(name) is not None:
-                evidence[name] = pd.DataFrame(evidence[name])
+                evidence[name] = _table(evidence[name])
         evidence["outside"] = tuple(tuple(names) for names in evidence["outside"])
         fronts = evidence["corpus_fronts"]
-        evidence["corpus_fronts"] = {k: pd.DataFrame(v) for k, v in fronts.items()}
+        evidence["corpus_fronts"] = {k: _table(v) for k, v in fronts.items()}
         evidence = Evidence(**evidence)
     return Result(
         budget=load_budget(folder / "budget.yaml"),
         trials=trials,
         front=front,
-        exact_front=pd.DataFrame(data["exact_front"]),
-        cloud=pd.DataFrame(data["cloud"]),
+        exact_front=_table(data["exact_front"]),
+        cloud=_table(data["cloud"]),
         picks=data["picks"],
         search=SearchSummary(**search),
         claims=tuple(Claim.from_dict(c) for c in data["claims"]),
         trade=Trade.from_dict(data["trade"]) if data["trade"] else None,
         verdict=Verdict.from_dict(summary["verdict"]) if summary["verdict"] else None,
         evidence=evidence,
-        nearest=pd.DataFrame(summary["nearest"]),
+        nearest=_table(summary["nearest"]),
         assumptions=tuple(summary["assumptions"]),
         notes=tuple(summary["notes"]),
         timings=summary["timings"],
         provenance=summary["provenance"],
     )
+
+
+def _table(rows: Any) -> pd.DataFrame:
+    """Rows or columns that JSON held; a column without any figure holds NaN, as it did, where JSON has null."""
+    import pandas as pd
+
+    table = pd.DataFrame(rows)
+    empty = [name for name in table.columns if table[name].isna().all()]
+    return table.astype(dict.fromkeys(empty, float))
 
 
 def _json(path: Path) -> Any:

@@ -125,7 +125,8 @@ def test_measurements_beyond_all_sense_cost_their_trial_and_no_more(here: Path) 
     assert len(failures) == 6
     assert all("a positive, finite step_seconds of 1e-60 to 1e+60, got" in f["error"] for f in failures)
     # The sizes that are left are told of in tables and charts.
-    assert explore("report", "out", "--format", "svg", cwd=here).returncode == 0
+    drawn = explore("report", "out", "--format", "svg", cwd=here)
+    assert drawn.returncode == 0, drawn.stderr
 
 
 def test_an_evaluator_that_hangs_costs_its_trial_and_the_study_goes_on(here: Path) -> None:
@@ -158,7 +159,7 @@ def test_an_evaluator_that_hangs_costs_its_trial_and_the_study_goes_on(here: Pat
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--storage", "foo://bar"), "must be reachable"),
+        (("--storage", "foo://bar"), "must be a journal's path or begin with sqlite://"),
         (("--evaluator-timeout", "1s"), "--evaluator-timeout limits an --evaluator, and none is given"),
         (
             ("--evaluator", "mine:train", "--evaluator-timeout", "soon"),
