@@ -14,10 +14,11 @@ import optuna
 import program
 import pytest
 from budgets import small
+from optuna.storages import JournalStorage
 from search_toy import Toy
 from search_worker import shared
 
-from explorer.search.storage import journal_storage
+from explorer.search.storage import journal_file
 from explorer.search.study import explore
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -43,7 +44,7 @@ def test_killed_at_random_moments_a_study_ends_as_if_undisturbed(tmp_path):
         process.wait()
     again = explore(Toy(), trials=300, sampler="nsga2", seed=0, journal=journal)
     assert again.front.to_csv() == undisturbed.front.to_csv()
-    study = optuna.load_study(study_name="toy", storage=journal_storage(journal))
+    study = optuna.load_study(study_name="toy", storage=JournalStorage(journal_file(journal)))
     assert [t.number for t in study.get_trials(deepcopy=False)] == list(range(300))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
+from optuna.storages import JournalStorage
 from optuna.trial import TrialState
 from search_toy import Toy
 from sqlalchemy.exc import OperationalError
@@ -26,7 +27,7 @@ from explorer.search.heartbeat import RETRIES, queue_again
 from explorer.search.measured import LEAST_TOLD
 from explorer.search.samplers import make_shared
 from explorer.search.shared import SharedStudy, ended, open_storage, proposals
-from explorer.search.storage import journal_storage
+from explorer.search.storage import journal_file
 from explorer.search.study import evaluate_for, explore
 from explorer.search.surrogate import Features, Residual
 from explorer.search.variables import Variables
@@ -157,7 +158,7 @@ def test_the_study_says_what_it_is_and_how_many_trials_it_wants(tmp_path):
     explore(Toy(), trials=7, seed=5, sampler="random", storage=where)
     # A worker takes sampler, seed and number of trials from the study.
     assert evaluate_for(Toy(), storage=where, trials=300) == 0
-    (study,) = [optuna.load_study(study_name="toy", storage=journal_storage(tmp_path / "a.log"))]
+    (study,) = [optuna.load_study(study_name="toy", storage=JournalStorage(journal_file(tmp_path / "a.log")))]
     assert len(study.get_trials(deepcopy=False)) == 7
     assert study.metric_names == ["loss", "context_length"]
     assert study.user_attrs["units"] == {"loss": "nats/token", "context_length": "tokens"}

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import optuna
 import pytest
+from optuna.storages import JournalStorage
 from search_toy import Toy, toy_lattice
 
 from explorer.errors import ExplorerError, UnknownName
@@ -17,7 +18,7 @@ from explorer.search.auto import AutoSampler
 from explorer.search.front import Objective
 from explorer.search.samplers import make
 from explorer.search.shared import open_storage
-from explorer.search.storage import journal_storage
+from explorer.search.storage import journal_file
 from explorer.search.study import evaluate_for, explore
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -112,8 +113,8 @@ def test_a_journal_cut_short_is_taken_up_to_the_same_end(tmp_path, name, cut):
     (tmp_path / "b.log").write_bytes(short[cut])
     again = explore(three(), trials=60, sampler=name, seed=4, journal=tmp_path / "b.log")
     assert again.front.to_csv() == whole.front.to_csv()
-    (kept,) = optuna.get_all_study_names(journal_storage(tmp_path / "b.log"))
-    study = optuna.load_study(study_name=kept, storage=journal_storage(tmp_path / "b.log"))
+    (kept,) = optuna.get_all_study_names(JournalStorage(journal_file(tmp_path / "b.log")))
+    study = optuna.load_study(study_name=kept, storage=JournalStorage(journal_file(tmp_path / "b.log")))
     told = study.get_trials(deepcopy=False)
     assert [t.number for t in told] == list(range(60))
     figures = np.array([list(t.values) for t in told])
