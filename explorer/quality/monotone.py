@@ -28,16 +28,17 @@ def rises(coefficients: Coefficients, law: Law, domain: Domain) -> NDArray[np.bo
     aspect = _axis(shapes, _ASPECT)
     inside = (d / n >= domain.tokens_per_param[0]) & (d / n <= domain.tokens_per_param[1])
 
-    def at(n_params: FloatArray, n_tokens: FloatArray) -> FloatArray:
-        given: dict[str, Any] = {"context_length": c, "aspect": aspect}
-        return cast(FloatArray, loss(coefficients, n_params=n_params, n_tokens=n_tokens, **given))
+    def at(n_params: FloatArray, n_tokens: FloatArray, **shape: Any) -> FloatArray:
+        return cast(FloatArray, loss(coefficients, n_params=n_params, n_tokens=n_tokens, **shape))
 
     # Steps into the domain, so that no point outside it can reject a draw.
-    here = at(n, d)
+    shape: dict[str, Any] = {"context_length": c, "aspect": aspect}
     inward = np.where(n < domain.n_params[1], 1 + _STEP, 1 - _STEP)
-    with_n = (at(n * inward, d) - here) * np.sign(inward - 1)
+    with_n = (at(n * inward, d, **shape) - at(n, d, **shape)) * np.sign(inward - 1)
+    # Context and aspect add to and multiply what D does, so one of each tells its direction.
+    shape = {"context_length": law.reference_context, "aspect": None}
     inward = np.where(d < domain.n_tokens[1], 1 + _STEP, 1 - _STEP)
-    with_d = (at(n, d * inward) - here) * np.sign(inward - 1)
+    with_d = (at(n, d * inward, **shape) - at(n, d, **shape)) * np.sign(inward - 1)
     rising = ((with_n > 0) | (with_d > 0)) & inside
     return cast(NDArray[np.bool_], rising.reshape(len(rising), -1).any(axis=1))
 
