@@ -23,8 +23,9 @@ def main() -> None:
     """The `explore` program."""
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     leaving = _Leaving()
-    # Registered first, it is called after all others.
-    atexit.register(leaving.at_once)
+    if not atexit._ncallbacks():
+        # Registered first, it is called after all others.
+        atexit.register(leaving.at_once)
     try:
         _main()
         leaving.status = 0

@@ -25,6 +25,7 @@ from ruamel.yaml import YAML
 from storages import free_port
 
 README = (ROOT / "README.md").read_text("utf-8")
+BENCHMARKS = (ROOT / "tests/benchmarks/README.md").read_text("utf-8")
 # As Slurm does: a job array runs the wrapped script once per task, its number in the environment. Two tasks will do.
 SBATCH = """\
 #!/bin/bash
@@ -145,9 +146,9 @@ def reached(port: int, server: subprocess.Popen[bytes]) -> None:
     pytest.fail(f"nobody listens on {port}")
 
 
-def test_the_extras_that_the_readme_installs_exist() -> None:
+def test_the_extras_that_the_docs_install_exist() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
-    named = set(re.findall(r"pip\s+install\s+(?:-e\s+)?'(?:explorer|\.)\[(\w+)\]'", README))
+    named = set(re.findall(r"pip\s+install\s+(?:-e\s+)?'(?:explorer|\.)\[(\w+)\]'", README + BENCHMARKS))
     assert named == set(extras)
 
 
