@@ -589,3 +589,13 @@ def test_a_corpus_has_one_colour_in_every_chart() -> None:
     assert "short" in line
     assert "short" not in widths
     assert all(line[corpus] == colour for corpus, colour in widths.items())
+
+
+def test_a_measured_study_says_which_dots_are_the_models() -> None:
+    base = result()
+    said = charts(base)["front"].how_to_read
+    assert "Small dots are feasible and beaten" in said
+    measured = replace(base, search=replace(base.search, evaluator="mine:train"))
+    told = charts(measured)["front"].how_to_read
+    assert "nothing feasible that was measured beats them" in told
+    assert "not measured and drawn with the model’s figures" in told

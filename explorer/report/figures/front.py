@@ -98,13 +98,17 @@ def chart(facts: Facts, designs: pd.DataFrame) -> Chart:
         drawn += (
             "Open diamonds are the best designs within the law’s domain, wholly or in context and schedule. "
         )
+    beats, small = "nothing feasible", "feasible and beaten"
+    if facts.measured:
+        beats = "nothing feasible that was measured"
+        small = "feasible: measured and beaten, or not measured and drawn with the model’s figures"
     return Chart(
         name="front",
         title=f"What can be had: {facts.y.label.lower()} against {facts.x.label.lower()}",
         takeaway=takeaway(facts),
         how_to_read=(
-            f"Large marks are the front: nothing feasible beats them in {directions(facts)}; hollow ones lie outside the law’s domain. {drawn}Small dots are "
-            "feasible and beaten; grey crosses break a limit, which the tooltip names. Drag over the front to select "
+            f"Large marks are the front: {beats} beats them in {directions(facts)}; hollow ones lie outside the law’s domain. {drawn}Small dots are {small}; "
+            "grey crosses break a limit, which the tooltip names. Drag over the front to select "
             "designs everywhere on the page; click a design to choose it."
         ),
         description=(
