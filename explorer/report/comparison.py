@@ -190,8 +190,9 @@ def _changes(every: Mapping[str, Facts]) -> list[str]:
     (first_name, first), *others = found.items()
     for name, facts in others:
         a, b = first.best, facts.best
-        gone = [first.limit(k) for k in first.binding(a) if k not in facts.binding(b)]
-        new = [facts.limit(k) for k in facts.binding(b) if k not in first.binding(a)]
+        # By their names: what a run calls its training limit says whether it is the same one.
+        used, used_now = ([x.limit(k) for k in x.binding(row)] for x, row in ((first, a), (facts, b)))
+        gone, new = [k for k in used if k not in used_now], [k for k in used_now if k not in used]
         line = (
             f"From {first_name} to {name}{_asked(first, facts)} the best design goes from {f.shape(a)} to {f.shape(b)}: "
             f"{words.number(float(b['context_length']) / float(a['context_length']), 2)} times the context, "

@@ -599,3 +599,14 @@ def test_a_measured_study_says_which_dots_are_the_models() -> None:
     told = charts(measured)["front"].how_to_read
     assert "nothing feasible that was measured beats them" in told
     assert "not measured and drawn with the model’s figures" in told
+
+
+def test_runs_with_another_training_limit_do_not_use_up_the_same_one() -> None:
+    hours = result()
+    limits = {**hours.budget.model_dump(mode="json", by_alias=True)["budget"], "training": {"days": 104}}
+    days = replace(hours, budget=make_budget("other", budget=limits))
+    assert hours.budget.limits.training.days is None
+    assert "No longer used up: GPU-hours; used up now: training days." in report.compare([hours, days])
+    assert "The same limits are used up" in report.compare(
+        [hours, replace(hours, budget=make_budget("other"))]
+    )
