@@ -92,7 +92,7 @@ def solve(
     row = grids[0].row(reference_context)
     if not masks[0][row].any():
         raise NothingFits(
-            f"no design fits the budget at the reference context of {reference_context:g} tokens"
+            f"no design fits the budget at the reference context of {reference_context:,.0f} tokens"
         )
     # Shapes that fit at no context are chosen by no arm.
     columns = np.flatnonzero(np.any([m.any(axis=0) for m in masks], axis=0))

@@ -137,5 +137,5 @@ def test_corpora_with_the_same_draws_are_solved_together(grids):
 
 
 def test_nothing_at_the_reference_is_said(grids):
-    with pytest.raises(NothingFits, match="reference context of 2048"):
+    with pytest.raises(NothingFits, match="reference context of 2,048"):
         solve([small_landscape(cap=1e6)], 2048, {"web": quality.central(quality.law(LAW), "web")})
