@@ -39,8 +39,9 @@ def charts(facts: Facts) -> list[Chart]:
 def line(trade: Trade) -> Chart:
     """From the widest design to the longest context at the same depth, tokens and limits."""
     said = _rate(trade)
-    x = alt.X("c:Q", title="Context length c (tokens, 1k = 1,024)", scale=alt.Scale(type="log", base=2, nice=False),
-              axis=alt.Axis(labelExpr="datum.value >= 1024 ? format(datum.value / 1024, '~r') + 'k' : datum.value", labelOverlap=True))  # fmt: skip
+    # The line may be shorter than a doubling.
+    ticks = sorted([*axes.POWERS_OF_TWO, *(3 * k for k in axes.POWERS_OF_TWO)])
+    x = axes.context("c").axis(values=ticks, labelExpr=axes.TOKENS, labelOverlap=True)
     a = trade.asked.arms["A"]
     return _curve(
         trade, "exchange", "exchange", x, label="'d ' + format(datum.d_model, ',.0f')",
