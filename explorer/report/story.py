@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from explorer.claims.records import Arm, CorpusTrade, Estimate
-from explorer.claims.verdict import CALLED_FALSE, CALLED_TRUE
+from explorer.claims.verdict import CALLED_FALSE, CALLED_TRUE, SEED_NOISE
 from explorer.report import facts as f
 from explorer.report import words
 from explorer.report.facts import Facts
@@ -16,8 +16,6 @@ from explorer.report.figures.anatomy import bars_of, fullest
 
 IDEA = "The idea that a smaller width with a longer context makes more sense"
 """What the verdict is about, in full where a reader meets it first."""
-SEED_NOISE = 0.01
-"""Nats by which single training runs of one design differ (.01 to .02), the lower end."""
 STATUS_MARKS = {"holds": "●", "fails": "✕", "undecided": "◐", "depends": "◐"}
 
 
@@ -344,7 +342,7 @@ def as_good(facts: Facts) -> str:
     if evidence is None or not len(evidence.plane) or facts.measured:
         return ""
     ok = evidence.plane[evidence.plane["feasible"].astype(bool)]
-    near = ok[ok["loss"] <= ok["loss"].min() + SEED_NOISE]
+    near = ok[ok["loss"] <= ok["loss"].min() + SEED_NOISE[0]]
     spans = [(near[k].min(), near[k].max()) for k in ("context_length", "d_model")]
     if all(low == high for low, high in spans):
         return ""
@@ -352,7 +350,7 @@ def as_good(facts: Facts) -> str:
         words.whole(low) if low == high else f"{words.whole(low)} to {words.whole(high)}"
         for low, high in spans
     )
-    return f"as good within seed noise ({SEED_NOISE:g} nats): c\u00a0{c}, d\u00a0{d}"
+    return f"as good within seed noise ({SEED_NOISE[0]:g} nats): c\u00a0{c}, d\u00a0{d}"
 
 
 def first_doubts(facts: Facts) -> list[str]:

@@ -37,11 +37,9 @@ class Planner:
         if not len(rows):
             return self.one(constant), None
         own, twice = np.arange(n), np.append(np.arange(n), rows)
-        windows = (np.broadcast_to(v, (n,)) for v in (design.context_length, design.staged_from))
         columns = {name: np.broadcast_to(v, (n,))[twice] for name, v in arrays(constant).items()}
-        found = self.one(
-            constant.with_(**columns | {"context_length": np.append(next(windows), next(windows)[rows])})
-        )
+        full, window = (np.broadcast_to(v, (n,)) for v in (design.context_length, design.staged_from))
+        found = self.one(constant.with_(**columns | {"context_length": np.append(full, window[rows])}))
         start = own.copy()
         start[rows] = n + np.arange(len(rows))
         return _taken(found, own), _taken(found, start)

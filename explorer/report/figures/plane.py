@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import numpy as np
 
+from explorer.claims.verdict import SEED_NOISE
 from explorer.report import facts as f
 from explorer.report import labels, palette, words
 from explorer.report.chart import Chart, Table, specify
@@ -310,7 +311,7 @@ def models_of(facts: Facts, cells: pd.DataFrame) -> pd.DataFrame:
 def takeaway(facts: Facts, cells: pd.DataFrame) -> str:
     """How wide the flat bottom is, where it lies against c = d, and what bounds it."""
     ok = cells[cells["ok"] == 1]
-    near = ok[ok["above"] <= 0.01]
+    near = ok[ok["above"] <= SEED_NOISE[0]]
     best = ok.loc[ok["above"].idxmin()]  # type: ignore[call-overload]
     ratio = float(best["context_length"]) / float(best["d_model"])
     crossing = crossover_ratio(facts)
@@ -321,7 +322,7 @@ def takeaway(facts: Facts, cells: pd.DataFrame) -> str:
     )  # fmt: skip
     return (
         f"{'By the model, the' if facts.measured else 'The'} best cell has c = {words.whole(best['context_length'])} tokens at d = {words.whole(best['d_model'])}, "
-        f"{words.number(ratio, digits)} times its width{beyond}; cells within 0.01 nats of it (less than seed noise) reach "
+        f"{words.number(ratio, digits)} times its width{beyond}; cells within {SEED_NOISE[0]:g} nats of it (less than seed noise) reach "
         f"from c = {words.whole(near['context_length'].min())} to {words.whole(near['context_length'].max())} tokens "
         f"and from d = {words.whole(near['d_model'].min())} to {words.whole(near['d_model'].max())}. "
         f"{words.share(float(ok['far'].mean()), 'the feasible cells')} outside the law's domain."
